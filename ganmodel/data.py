@@ -1,0 +1,218 @@
+"""Training sets: where they come from, what is checked, and the order in which they are seen.
+
+Shape suffixes: N images of the set, G global batch, B per-replica batch, H height, W width, C channels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ganmodel.config import IMAGE_SIZE
+from ganmodel.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NUM_CLASSES = 10
+KERAS_DATASETS = ("mnist", "fashion_mnist")
+FASHION_CLASS_NAMES = (
+    "T-shirt_top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle_boot",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSet:
+    """Images a generator learns from.
+
+    Attributes:
+        name: short name, letters, digits and underscores; it names what is made from it.
+        images: [N, 28, 28] uint8.
+        labels: [N] int32 in [0, 10).
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+
+    def digest(self) -> str:
+        """Return the SHA-256 (hex) of the images and labels, wherever they came from."""
+        hasher = hashlib.sha256(str(self.images.shape).encode())
+        hasher.update(np.ascontiguousarray(self.images))
+        hasher.update(np.ascontiguousarray(self.labels.astype("<i4")))
+        return hasher.hexdigest()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the ten labels."""
+        if self.name == "fashion_mnist":
+            return FASHION_CLASS_NAMES
+        return tuple(str(k) for k in range(NUM_CLASSES))
+
+
+def needs_download(source: str) -> bool:
+    """Return whether the set comes through `keras.datasets`, which needs a network once."""
+    return source in KERAS_DATASETS
+
+
+def load_training_set(source: str) -> TrainingSet:
+    """Load and check a training set.
+
+    Args:
+        source: `mnist` or `fashion_mnist` (through `keras.datasets`, cached in ~/.keras), `digits`
+            (scikit-learn's bundled digits, scaled to 28x28), or the path of an .npz in Keras' layout.
+
+    Returns:
+        The set; its images are the training split only.
+
+    Raises:
+        DataError: it cannot be found, downloaded or read, or it is not what a generator can learn from.
+    """
+    if needs_download(source):
+        images, labels = _from_keras(source)
+    elif source == "digits":
+        images, labels = _from_scikit_learn()
+    elif source.endswith(".npz"):
+        images, labels = _from_npz(Path(source))
+    else:
+        raise DataError(
+            f"--dataset: '{source}' is neither mnist, fashion_mnist nor digits, nor the path of an "
+            ".npz file in Keras' layout (x_train, y_train)"
+        )
+    checked = _check(source, images, labels)
+    return TrainingSet(name=_set_name(source), images=checked[0], labels=checked[1])
+
+
+def _set_name(source: str) -> str:
+    stem = re.sub(r"\W+", "_", Path(source).stem, flags=re.ASCII).strip("_").lower()
+    return stem if stem[:1].isalpha() else f"set_{stem}".rstrip("_")
+
+
+def _from_keras(source: str) -> tuple[Any, Any]:
+    from keras import datasets
+
+    try:
+        (images, labels), _ = getattr(datasets, source).load_data()
+    except Exception as err:  # noqa: BLE001  (Keras raises a bare Exception for a failed download)
+        reason = " ".join(str(err).split())[:200]
+        raise DataError(
+            f"--dataset {source}: Keras could not download it ({reason}); pass a copy with "
+            "--dataset PATH.npz, or use --dataset digits, which needs no network"
+        ) from err
+    return images, labels
+
+
+def _from_scikit_learn() -> tuple[Any, Any]:
+    from scipy import ndimage
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    scale = IMAGE_SIZE / 8
+    grown = ndimage.zoom(bunch.images, (1, scale, scale), order=1, grid_mode=True, mode="nearest")
+    return np.round(grown * (255 / 16)).astype(np.uint8), bunch.target
+
+
+def _from_npz(path: Path) -> tuple[Any, Any]:
+    if not path.is_file():
+        raise DataError(f"--dataset {path}: no such file; give the path of an .npz in Keras' layout")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            missing = [name for name in ("x_train", "y_train") if name not in arrays]
+            if missing:
+                raise DataError(
+                    f"--dataset {path}: has no array {' and '.join(missing)} (it has: "
+                    f"{', '.join(sorted(arrays)) or 'none'}); Keras' layout is x_train, y_train"
+                )
+            return arrays["x_train"], arrays["y_train"]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as err:
+        raise DataError(f"--dataset {path}: not a readable .npz file ({err})") from err
+
+
+def _check(source: str, images: Any, labels: Any) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    what = f"--dataset {source}"
+    if images.ndim == 4 and images.shape[-1] == 1:
+        images = images[..., 0]
+    if images.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE):
+        raise DataError(f"{what}: x_train must be [N, 28, 28] grey images, got {list(images.shape)}")
+    if images.dtype != np.uint8:
+        raise DataError(f"{what}: x_train must be uint8 (0 to 255), got {images.dtype}")
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(f"{what}: y_train must be integers, got {labels.dtype}")
+    if labels.shape != images.shape[:1]:
+        raise DataError(
+            f"{what}: y_train must hold one label an image, got {list(labels.shape)} labels for "
+            f"{len(images)} images"
+        )
+    if len(labels) == 0:
+        raise DataError(f"{what}: holds no image")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= NUM_CLASSES:
+        raise DataError(f"{what}: labels must lie in 0 to 9, got {low} to {high}")
+    absent = sorted(set(range(NUM_CLASSES)) - set(np.unique(labels).tolist()))
+    if absent:
+        raise DataError(
+            f"{what}: no image is labelled {', '.join(map(str, absent))}; each of 0 to 9 needs some"
+        )
+    return np.ascontiguousarray(images), np.ascontiguousarray(labels.astype(np.int32))
+
+
+class BatchSource:
+    """The training batches as a function of the step: nothing to save, nothing to lose.
+
+    Position p of the run (step times global batch, plus the place in the batch) shows image
+    shuffle(epoch, p mod N), a stateless permutation drawn anew each epoch from the seed. So a resumed run sees
+    the very batches an uninterrupted one would, and replicas take disjoint slices of the same global batch.
+    """
+
+    def __init__(self, training_set: TrainingSet, *, global_batch: int, seed: int) -> None:
+        import tensorflow as tf
+
+        self._tf = tf
+        self._images = tf.constant(training_set.images[..., np.newaxis])
+        self._labels = tf.constant(training_set.labels)
+        self._size = len(training_set.labels)
+        self._global_batch = global_batch
+        self._seed = seed
+
+    def slice(self, step: Any, replica: Any, num_replicas: int) -> tuple[Any, Any]:
+        """Return one replica's share of a step's batch; traceable in a `tf.function`.
+
+        Args:
+            step: optimizer step, scalar int64.
+            replica: replica's number, scalar int32 in [0, num_replicas).
+            num_replicas: divides the global batch.
+
+        Returns:
+            Images [B, 28, 28, 1] float32 in [-1, 1] and labels [B] int32, B = G / num_replicas.
+        """
+        tf = self._tf
+        batch = self._global_batch // num_replicas
+        first = step * self._global_batch + tf.cast(replica, tf.int64) * batch
+        position = first + tf.range(batch, dtype=tf.int64)
+        epoch = position // self._size
+        # The raw op: tf.random.experimental.index_shuffle pads a [n, 2] seed along the wrong axis (2.21).
+        row = tf.raw_ops.RandomIndexShuffle(
+            index=position % self._size,
+            seed=tf.stack([tf.fill([batch], tf.constant(self._seed, tf.int64)), epoch, epoch], axis=1),
+            max_index=tf.fill([batch], tf.constant(self._size - 1, tf.int64)),
+            rounds=4,
+        )
+        image_BHWC = tf.cast(tf.gather(self._images, row), tf.float32) / 127.5 - 1.0
+        return image_BHWC, tf.gather(self._labels, row)

@@ -1,0 +1,127 @@
+"""The exported model: a folder of `model.json` and `generator.safetensors`, and nothing that runs.
+
+Reading `model.json` needs neither Keras nor TensorFlow, so that a plan can name its model cheaply.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
+
+from ganmodel.config import FrozenModel, GeneratorConfig, json_digest
+from ganmodel.errors import ModelError
+from ganmodel.weights import file_sha256, replace_on_success, save_arrays
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+MODEL_FILE = "model.json"
+WEIGHTS_FILE = "generator.safetensors"
+PRETRAINED = "pretrained"
+"""The word that stands for the generator that ships with the package."""
+
+
+class ModelInfo(FrozenModel):
+    """What `model.json` says.
+
+    Attributes:
+        format_version: of this file.
+        name: names the data sets made from the model, as in `gangen_mnist`.
+        digest: SHA-256 of shape and weights: two models of one digest draw the same digits.
+        generator: the generator's shape.
+        class_names: one name a label.
+        weights_sha256: of the weights file.
+        training: provenance: configuration, images seen, versions.
+        quality: measured figures, if any.
+    """
+
+    format_version: Literal[1] = 1
+    name: str
+    digest: str
+    generator: GeneratorConfig
+    class_names: tuple[str, ...]
+    weights_sha256: str
+    training: dict[str, Any] = {}
+    quality: dict[str, Any] = {}
+
+    def expected_digest(self) -> str:
+        """Return what `digest` must be: provenance and quality are not part of it."""
+        return json_digest(
+            {
+                "format_version": self.format_version,
+                "generator": self.generator.model_dump(mode="json"),
+                "weights_sha256": self.weights_sha256,
+            }
+        )
+
+
+def resolve_model_dir(model: str) -> Path:
+    """Return the folder of a model: the shipped one for `pretrained`, else the path itself."""
+    if model == PRETRAINED:
+        return Path(__file__).parent / PRETRAINED
+    return Path(model)
+
+
+def read_model(model: str) -> ModelInfo:
+    """Read and check a model directory, weights included, without loading TensorFlow.
+
+    Args:
+        model: a folder, or `pretrained`.
+
+    Raises:
+        ModelError: it is missing, was not written by gangen, or does not match its own digest.
+    """
+    folder = resolve_model_dir(model)
+    path = folder / MODEL_FILE
+    if not path.is_file():
+        raise ModelError(
+            f"--model {model}: there is no {MODEL_FILE} in {folder}; give a folder that `gangen train` "
+            f"exported, or '{PRETRAINED}'"
+        )
+    try:
+        info = ModelInfo.model_validate_json(path.read_bytes())
+    except (ValidationError, OSError) as err:
+        first = str(err).splitlines()[0]
+        raise ModelError(f"--model {model}: {path} is not a gangen model ({first})") from err
+    weights = folder / WEIGHTS_FILE
+    if not weights.is_file():
+        raise ModelError(f"--model {model}: {weights} is missing; restore it or train again")
+    found = file_sha256(weights)
+    if found != info.weights_sha256 or info.digest != info.expected_digest():
+        raise ModelError(
+            f"--model {model}: {weights} does not match {MODEL_FILE} (expected sha256 "
+            f"{info.weights_sha256[:12]}, got {found[:12]}); it was changed or damaged: restore or export it again"
+        )
+    return info
+
+
+def export_model(
+    folder: Path,
+    *,
+    name: str,
+    generator: GeneratorConfig,
+    class_names: tuple[str, ...],
+    arrays: Mapping[str, NDArray[np.generic]],
+    training: dict[str, Any],
+) -> ModelInfo:
+    """Write a model directory: weights first, `model.json` last, each whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_arrays(folder / WEIGHTS_FILE, arrays)
+    info = ModelInfo(
+        name=name,
+        digest="",
+        generator=generator,
+        class_names=class_names,
+        weights_sha256=file_sha256(folder / WEIGHTS_FILE),
+        training=training,
+    )
+    info = info.model_copy(update={"digest": info.expected_digest()})
+    with replace_on_success(folder / MODEL_FILE) as temporary:
+        temporary.write_text(json.dumps(info.model_dump(mode="json"), indent=2) + "\n")
+    return info

@@ -1,0 +1,79 @@
+"""From a model directory to blocks of digits. One model load, one compiled graph of one fixed shape."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ganmodel.device import configure_tensorflow, device_facts
+from ganmodel.errors import ModelError
+from ganmodel.latents import BLOCK_ROWS, draw_block
+from ganmodel.model_dir import WEIGHTS_FILE, read_model, resolve_model_dir
+from ganmodel.weights import load_arrays
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ganmodel.labels import LabelRule
+
+
+class Sampler:
+    """A generator that is loaded once and draws blocks.
+
+    Args:
+        model: a model directory, or `pretrained`.
+        threads: cores one call may use. Pixels are computed the same way for each block, so this changes
+            speed alone; a process a core with one thread each is the quickest.
+
+    Raises:
+        ModelError: the model is missing, damaged, or does not fit its own description.
+    """
+
+    def __init__(self, model: str, *, threads: int | None = 1) -> None:
+        self.info = read_model(model)
+        tf = configure_tensorflow(threads=threads)
+        from ganmodel.networks import build_generator
+
+        arrays, _ = load_arrays(resolve_model_dir(model) / WEIGHTS_FILE)
+        network = build_generator(self.info.generator)
+        weights = {variable.path: variable for variable in network.variables}
+        if weights.keys() != arrays.keys():
+            odd = sorted(weights.keys() ^ arrays.keys())[0]
+            raise ModelError(f"--model {model}: weights do not fit the network (first at '{odd}')")
+        for path, variable in weights.items():
+            variable.assign(arrays[path])
+
+        def images(z_BZ: Any, label_B: Any) -> Any:
+            pixel = network([z_BZ, label_B], training=False)[..., 0] * 127.5 + 127.5
+            return tf.cast(tf.round(tf.clip_by_value(pixel, 0.0, 255.0)), tf.uint8)
+
+        self._images = tf.function(
+            images,
+            input_signature=[
+                tf.TensorSpec([BLOCK_ROWS, self.info.generator.latent_dim], tf.float32),
+                tf.TensorSpec([BLOCK_ROWS], tf.int32),
+            ],
+        )
+
+    def device_facts(self) -> dict[str, str]:
+        """Return what the pixels depend on besides the model; recorded with every data set."""
+        return device_facts()
+
+    def draw(
+        self, seed: int, block: int, labels: LabelRule, *, truncation: float = 1.0
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """Return the digits of a block.
+
+        Args:
+            seed: the data set's.
+            block: the block's number; it holds rows block * BLOCK_ROWS and on.
+            labels: the label rule.
+            truncation: psi in (0, 1]: latents are multiplied by it, towards the typical digit of a class.
+
+        Returns:
+            Images [BLOCK_ROWS, 28, 28] uint8 and labels [BLOCK_ROWS] int32.
+        """
+        latents, label_B = draw_block(seed, block, self.info.generator.latent_dim, labels)
+        if truncation != 1.0:
+            latents *= truncation
+        return self._images(latents, label_B).numpy(), label_B

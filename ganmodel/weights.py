@@ -1,0 +1,75 @@
+"""Arrays on disk: safetensors, which holds numbers and names and can run nothing on load."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ganmodel.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@contextmanager
+def replace_on_success(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it there when the block ends well, else delete it.
+
+    A reader sees the old file or the whole new one, also after a power cut: the file is flushed to the
+    disk before the rename, the folder after it.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic]], note: str = "") -> None:
+    """Write arrays, whole or not at all.
+
+    Args:
+        path: where to; replaced if it exists.
+        arrays: name to array.
+        note: text kept beside them (one value: the format does not order several).
+    """
+    from safetensors.numpy import save_file
+
+    with replace_on_success(path) as temporary:
+        save_file(dict(arrays), temporary, metadata={"note": note} if note else None)
+
+
+def load_arrays(path: Path) -> tuple[dict[str, NDArray[np.generic]], str]:
+    """Return the arrays of a file and the note beside them.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return arrays, (file.metadata() or {}).get("note", "")
+    except (OSError, SafetensorError) as err:
+        raise ModelError(f"{path}: cannot be read ({err}); restore it from a copy") from err
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Where and how the work runs: the command line, Ray, storage. Never any network maths."""
