@@ -9,16 +9,20 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from pydantic import ValidationError
 
-from ganmodel.config import TrainConfig
+from ganmodel.config import TrainConfig, first_problem
 from ganmodel.errors import ModelError, SpecError
 from ganmodel.weights import load_arrays, replace_on_success, save_arrays
 
 if TYPE_CHECKING:
     from ganmodel.steps import Networks
+
+Resume = Literal["auto", "require", "fresh"]
+"""`auto` continues if there is something to continue, `require` insists on it, `fresh` starts over."""
 
 CONFIG_FILE = "train.json"
 _NAME = re.compile(r"step-(\d{9})\.safetensors")
@@ -43,23 +47,46 @@ class CheckpointStore:
         """Return the file of a step's checkpoint."""
         return self._folder / f"step-{step:09d}.safetensors"
 
-    def check_config(self, config: TrainConfig) -> None:
-        """Refuse to continue another run.
+    def config(self) -> TrainConfig | None:
+        """Return the configuration the checkpoints belong to; None where there is none.
 
         Raises:
-            SpecError: the directory holds checkpoints of a run whose configuration differs.
+            ModelError: its file is damaged.
         """
         if not self._config_path.is_file():
-            if self.steps():
-                raise ModelError(f"{self._config_path} is missing; start over with --fresh")
-            return
-        old = TrainConfig.model_validate_json(self._config_path.read_bytes())
+            return None
+        try:
+            return TrainConfig.model_validate_json(self._config_path.read_bytes())
+        except ValidationError as err:
+            raise ModelError(
+                f"{self._config_path} cannot be read ({first_problem(err)}); restore it, or start over with "
+                "--fresh"
+            ) from err
+
+    def check(self, config: TrainConfig, resume: Resume) -> int:
+        """Return the step to continue at, 0 for a new run.
+
+        Raises:
+            SpecError: the directory holds a run of another configuration, or nothing where `resume` insists.
+            ModelError: it holds checkpoints and no configuration.
+        """
+        if resume == "fresh":
+            return 0
+        steps, old = self.steps(), self.config()
+        folder = self._folder.parent
+        if not steps:
+            if resume == "require":
+                raise SpecError(f"--resume: {folder} holds no checkpoint; leave --resume out to start anew")
+            return 0
+        if old is None:
+            raise ModelError(f"{self._config_path} is missing; restore it, or start over with --fresh")
         changed = old.differences(config)
-        if changed and self.steps():
+        if changed:
             raise SpecError(
-                f"{self._folder.parent} holds a run of another configuration ({'; '.join(changed)}); give "
-                "the old values to resume it, --fresh to start over, or another --model-dir"
+                f"{folder} holds a run of another configuration ({'; '.join(changed)}); give the old values to "
+                "resume it, --fresh to start over, or another --model-dir"
             )
+        return steps[-1]
 
     def begin(self, config: TrainConfig) -> None:
         """Record the configuration that the checkpoints to come belong to."""
@@ -86,7 +113,12 @@ class CheckpointStore:
         Raises:
             ModelError: it is damaged or of other networks.
         """
-        arrays, _ = load_arrays(self.path(step))
+        try:
+            arrays, _ = load_arrays(self.path(step))
+        except ModelError as err:
+            older = [s for s in self.steps() if s < step]
+            remedy = f"delete it to continue from step {older[-1]}" if older else "start over with --fresh"
+            raise ModelError(f"{self.path(step)}: the checkpoint is damaged; {remedy}") from err
         variables = networks.variables()
         if arrays.keys() != variables.keys():
             odd = sorted(arrays.keys() ^ variables.keys())[0]

@@ -9,7 +9,7 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 IMAGE_SIZE = 28
 """Height and width of every digit, in pixels (MNIST's)."""
@@ -31,6 +31,13 @@ def json_digest(value: Any) -> str:
     """Return the SHA-256 (hex) of `value` as JSON with sorted keys and no spaces."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def first_problem(err: ValidationError) -> str:
+    """Return the first thing a validation found wrong, as one line: field, reason."""
+    first = err.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else first["msg"]
 
 
 class GeneratorConfig(FrozenModel):
@@ -58,8 +65,7 @@ class GeneratorConfig(FrozenModel):
 
     def multiply_adds(self) -> int:
         """Return the multiply-adds of one image, the unit in which samplers are compared."""
-        dense = self.num_classes * self.label_dim
-        dense += (self.latent_dim + self.label_dim) * self.hidden_units
+        dense = (self.latent_dim + self.label_dim) * self.hidden_units
         dense += self.hidden_units * 49 * self.channels_7
         at_7 = self.blocks_7 * 2 * 9 * self.channels_7**2 + 9 * self.channels_7 * 4 * self.channels_14
         at_14 = self.blocks_14 * 2 * 9 * self.channels_14**2 + 9 * self.channels_14 * 4

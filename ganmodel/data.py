@@ -5,9 +5,10 @@ Shape suffixes: N images of the set, G global batch, B per-replica batch, H heig
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
-import zipfile
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,8 +54,8 @@ class TrainingSet:
     def digest(self) -> str:
         """Return the SHA-256 (hex) of the images and labels, wherever they came from."""
         hasher = hashlib.sha256(str(self.images.shape).encode())
-        hasher.update(np.ascontiguousarray(self.images))
-        hasher.update(np.ascontiguousarray(self.labels.astype("<i4")))
+        hasher.update(np.ascontiguousarray(self.images).data)
+        hasher.update(np.ascontiguousarray(self.labels.astype("<i4")).data)
         return hasher.hexdigest()
 
     @property
@@ -99,7 +100,7 @@ def load_training_set(source: str) -> TrainingSet:
 
 
 def _set_name(source: str) -> str:
-    stem = re.sub(r"\W+", "_", Path(source).stem, flags=re.ASCII).strip("_").lower()
+    stem = re.sub(r"\W+", "_", Path(source).stem, flags=re.ASCII).lower()[:50].strip("_")
     return stem if stem[:1].isalpha() else f"set_{stem}".rstrip("_")
 
 
@@ -107,8 +108,10 @@ def _from_keras(source: str) -> tuple[Any, Any]:
     from keras import datasets
 
     try:
-        (images, labels), _ = getattr(datasets, source).load_data()
-    except Exception as err:  # noqa: BLE001  (Keras raises a bare Exception for a failed download)
+        # Keras tells of its download on stdout, which belongs to a command's result.
+        with contextlib.redirect_stdout(sys.stderr):
+            (images, labels), _ = getattr(datasets, source).load_data()
+    except Exception as err:  # Keras raises a bare Exception for a failed download
         reason = " ".join(str(err).split())[:200]
         raise DataError(
             f"--dataset {source}: Keras could not download it ({reason}); pass a copy with "
@@ -130,17 +133,23 @@ def _from_scikit_learn() -> tuple[Any, Any]:
 def _from_npz(path: Path) -> tuple[Any, Any]:
     if not path.is_file():
         raise DataError(f"--dataset {path}: no such file; give the path of an .npz in Keras' layout")
+    wanted = ("x_train", "y_train")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            missing = [name for name in ("x_train", "y_train") if name not in arrays]
-            if missing:
-                raise DataError(
-                    f"--dataset {path}: has no array {' and '.join(missing)} (it has: "
-                    f"{', '.join(sorted(arrays)) or 'none'}); Keras' layout is x_train, y_train"
-                )
-            return arrays["x_train"], arrays["y_train"]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as err:
-        raise DataError(f"--dataset {path}: not a readable .npz file ({err})") from err
+        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
+            found = sorted(archive.files)
+            arrays = [archive[name] for name in wanted if name in found]
+    except Exception as err:  # NumPy, zipfile and zlib each raise their own for bytes they cannot read
+        reason = " ".join(str(err).split())[:200]
+        raise DataError(f"--dataset {path}: not a readable .npz file ({reason})") from err
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise DataError(
+            f"--dataset {path}: has no array {' and '.join(missing)} (it has: {', '.join(found) or 'none'}); "
+            "Keras' layout is x_train, y_train"
+        )
+    if not all(isinstance(array, np.ndarray) for array in arrays):
+        raise DataError(f"--dataset {path}: x_train and y_train must be NumPy arrays")
+    return arrays[0], arrays[1]
 
 
 def _check(source: str, images: Any, labels: Any) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
@@ -177,8 +186,8 @@ class BatchSource:
     """The training batches as a function of the step: nothing to save, nothing to lose.
 
     Position p of the run (step times global batch, plus the place in the batch) shows image
-    shuffle(epoch, p mod N), a stateless permutation drawn anew each epoch from the seed. So a resumed run sees
-    the very batches an uninterrupted one would, and replicas take disjoint slices of the same global batch.
+    shuffle(epoch, p mod N), a stateless permutation drawn anew each epoch from the seed. So a resumed run
+    sees the very batches an uninterrupted one would, and replicas take disjoint slices of one global batch.
     """
 
     def __init__(self, training_set: TrainingSet, *, global_batch: int, seed: int) -> None:

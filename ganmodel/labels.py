@@ -106,9 +106,7 @@ def _num_due(row: int, weight: int) -> int:
     return (2 * row * weight + WEIGHT_SCALE) // (2 * WEIGHT_SCALE)
 
 
-def _shuffled_cycle(
-    first_row: int, num_rows: int, size: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def _shuffled_cycle(first_row: int, num_rows: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Return row mod size, shuffled within each group of `size` rows, so that any prefix stays balanced.
 
     A group that the block's edge cuts is shuffled within its two parts, each by its own block: which
@@ -137,8 +135,8 @@ def parse_labels(text: str, num_classes: int = 10) -> LabelRule:
     pairs = [part.partition("=") for part in parts]
     try:
         classes = [int(name) for name, _, _ in pairs]
-        shares = [Fraction(share) for _, sign, share in pairs if sign]
-    except (ValueError, ZeroDivisionError):
+        shares = [_share(share) for _, sign, share in pairs if sign]
+    except ValueError:
         raise SpecError(
             f"--labels: cannot read '{text}'; write balanced, uniform, classes as in 0,1 or shares as in "
             "0=0.5,7=0.5"
@@ -157,12 +155,15 @@ def parse_labels(text: str, num_classes: int = 10) -> LabelRule:
     return _weighted(sorted(zip(classes, shares, strict=True)), text)
 
 
+def _share(text: str) -> Fraction:
+    # Through float, because Fraction alone would work out all the digits of 1e999999999.
+    return Fraction(str(float(text)))
+
+
 def _weighted(pairs: list[tuple[int, Fraction]], text: str) -> LabelRule:
     total = sum(share for _, share in pairs)
     millionths = [int(share * WEIGHT_SCALE / total) for _, share in pairs]
     millionths[millionths.index(max(millionths))] += WEIGHT_SCALE - sum(millionths)
     if min(millionths) == 0:
         raise SpecError(f"--labels: the smallest share is one in a million, got less in '{text}'")
-    return LabelRule(
-        kind="weighted", classes=tuple(k for k, _ in pairs), weights=tuple(millionths)
-    )
+    return LabelRule(kind="weighted", classes=tuple(k for k, _ in pairs), weights=tuple(millionths))

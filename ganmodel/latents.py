@@ -30,7 +30,7 @@ def draw_block(
 
     Args:
         seed: in [0, 2**63), the data set's.
-        block: in [0, 2**63); holds rows block * BLOCK_ROWS and on.
+        block: in [0, 2**53), so that rows fit an int64; holds rows block * BLOCK_ROWS and on.
         latent_dim: Z.
         labels: the label rule.
 

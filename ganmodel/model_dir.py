@@ -5,13 +5,14 @@ Reading `model.json` needs neither Keras nor TensorFlow, so that a plan can name
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, model_validator
 
-from ganmodel.config import FrozenModel, GeneratorConfig, json_digest
+from ganmodel.config import FrozenModel, GeneratorConfig, first_problem, json_digest
 from ganmodel.errors import ModelError
 from ganmodel.weights import file_sha256, replace_on_success, save_arrays
 
@@ -32,7 +33,7 @@ class ModelInfo(FrozenModel):
 
     Attributes:
         format_version: of this file.
-        name: names the data sets made from the model, as in `gangen_mnist`.
+        name: names the data sets made from the model, as in `gangen_mnist`, and so files.
         digest: SHA-256 of shape and weights: two models of one digest draw the same digits.
         generator: the generator's shape.
         class_names: one name a label.
@@ -42,13 +43,19 @@ class ModelInfo(FrozenModel):
     """
 
     format_version: Literal[1] = 1
-    name: str
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=100)]
     digest: str
     generator: GeneratorConfig
     class_names: tuple[str, ...]
     weights_sha256: str
-    training: dict[str, Any] = {}
-    quality: dict[str, Any] = {}
+    training: dict[str, Any] = Field(default_factory=dict)
+    quality: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_class_names(self) -> Self:
+        if len(self.class_names) != self.generator.num_classes:
+            raise ValueError(f"{len(self.class_names)} class_names for {self.generator.num_classes} classes")
+        return self
 
     def expected_digest(self) -> str:
         """Return what `digest` must be: provenance and quality are not part of it."""
@@ -86,17 +93,24 @@ def read_model(model: str) -> ModelInfo:
         )
     try:
         info = ModelInfo.model_validate_json(path.read_bytes())
-    except (ValidationError, OSError) as err:
-        first = str(err).splitlines()[0]
-        raise ModelError(f"--model {model}: {path} is not a gangen model ({first})") from err
+    except ValidationError as err:
+        raise ModelError(f"--model {model}: {path} is not a gangen model ({first_problem(err)})") from err
+    except OSError as err:
+        raise ModelError(f"--model {model}: {path} cannot be read ({err})") from err
     weights = folder / WEIGHTS_FILE
     if not weights.is_file():
         raise ModelError(f"--model {model}: {weights} is missing; restore it or train again")
     found = file_sha256(weights)
-    if found != info.weights_sha256 or info.digest != info.expected_digest():
+    if found != info.weights_sha256:
         raise ModelError(
             f"--model {model}: {weights} does not match {MODEL_FILE} (expected sha256 "
-            f"{info.weights_sha256[:12]}, got {found[:12]}); it was changed or damaged: restore or export it again"
+            f"{info.weights_sha256[:12]}, got {found[:12]}); it was changed or damaged: restore it or export "
+            "again"
+        )
+    if info.digest != info.expected_digest():
+        raise ModelError(
+            f"--model {model}: {path} does not match its own digest (says {info.digest[:12]}, is "
+            f"{info.expected_digest()[:12]}); it was edited: restore it or export again"
         )
     return info
 
@@ -110,7 +124,11 @@ def export_model(
     arrays: Mapping[str, NDArray[np.generic]],
     training: dict[str, Any],
 ) -> ModelInfo:
-    """Write a model directory: weights first, `model.json` last, each whole or not at all."""
+    """Write a model directory: weights first, `model.json` last, each whole or not at all.
+
+    A `model.json` of the very same model stays as it is: a finished run that is run again has no
+    metrics to report, and knows nothing of a quality measured since.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     save_arrays(folder / WEIGHTS_FILE, arrays)
     info = ModelInfo(
@@ -122,6 +140,10 @@ def export_model(
         training=training,
     )
     info = info.model_copy(update={"digest": info.expected_digest()})
+    with contextlib.suppress(FileNotFoundError, ValidationError):
+        known = ModelInfo.model_validate_json((folder / MODEL_FILE).read_bytes())
+        if known.digest == info.digest:
+            return known
     with replace_on_success(folder / MODEL_FILE) as temporary:
         temporary.write_text(json.dumps(info.model_dump(mode="json"), indent=2) + "\n")
     return info

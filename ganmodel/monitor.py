@@ -1,4 +1,4 @@
-"""What a person, and a guard, look at while a network trains: the log, the sample sheet, the collapse watch."""
+"""What a person and a guard look at while a network trains: log, sample sheet, collapse watch."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ class RunLog:
             temporary.write_bytes(encode_png(sheet))
         with self._events.as_default():
             self._tf.summary.image("samples", sheet[np.newaxis, ..., np.newaxis], step=step)
+        self._events.flush()
 
 
 class SampleSheet:
@@ -89,8 +90,10 @@ class SampleSheet:
         """Return how much digits of one class differ, as a share of how much real ones do.
 
         Mean absolute pixel difference over all pairs of a class, averaged over the classes; 0 when every
-        class is one picture, about 1 for real digits.
+        class is one picture, about 1 for real digits. 1 if the real ones are one picture a class themselves.
         """
+        if self._real_spread == 0:
+            return 1.0
         images = self._images(generator).reshape(-1, SHEET_COLUMNS, *self._images_shape)
         return float(_spread(images) / self._real_spread)
 
@@ -140,6 +143,7 @@ class CollapseWatch:
         self._looks = self._looks + 1 if diversity < self.LIMIT and step >= self.GRACE_STEPS else 0
         if self._looks >= self.PATIENCE:
             raise TrainingFailed(
-                f"step {step}: the generator has collapsed: digits of one class differ by {diversity:.2f} of what "
-                f"real ones do (limit {self.LIMIT}); try a lower --learning-rate or a higher --gamma with --fresh"
+                f"step {step}: the generator has collapsed: digits of one class differ by {diversity:.2f} of "
+                f"what real ones do (limit {self.LIMIT}); try a lower --learning-rate or a higher --gamma "
+                "with --fresh"
             )

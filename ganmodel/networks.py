@@ -143,7 +143,5 @@ def build_discriminator(
         dtype="float32",
         name="score",
     )(hidden)
-    logit = layers.Reshape((), dtype="float32", name="logit")(
-        layers.Add(dtype="float32")([match, score])
-    )
+    logit = layers.Reshape((), dtype="float32", name="logit")(layers.Add(dtype="float32")([match, score]))
     return keras.Model([image_BHWC, label_B], logit, name="discriminator")

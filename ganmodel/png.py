@@ -46,7 +46,7 @@ def encode_png_batch(images: NDArray[np.uint8]) -> list[bytes]:
     rows = np.zeros((count, height, width + 1), np.uint8)
     rows[:, :, 1:] = images
     size = height * (width + 1)
-    flat = memoryview(rows.reshape(-1))
+    flat = rows.reshape(-1).data
     header = _header(height, width)
     compress, crc32 = zlib_ng.compress, zlib_ng.crc32
     pack = struct.Struct(">I").pack

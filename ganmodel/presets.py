@@ -1,7 +1,7 @@
 """The presets of `gangen train --preset`, one readable row each.
 
-`fast` is the default: the quickest sampler that is good enough to ship. `best` spends about five times
-the work an image. `tiny` is for tests and first looks, not for data.
+`fast` is the default: the quickest sampler that is good enough to ship. `best` spends about seven
+times the work an image. `tiny` is for tests and first looks, not for data.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ PRESETS: dict[str, Preset] = {
         discriminator=DiscriminatorConfig(),
     ),
     "best": Preset(
-        summary="12M multiply-adds an image; quality first",
+        summary="16M multiply-adds an image; quality first",
         generator=GeneratorConfig(channels_7=64, blocks_7=2, channels_14=32, blocks_14=1),
         discriminator=DiscriminatorConfig(channels=(48, 96, 192), hidden_units=192),
     ),

@@ -41,6 +41,8 @@ class Sampler:
             odd = sorted(weights.keys() ^ arrays.keys())[0]
             raise ModelError(f"--model {model}: weights do not fit the network (first at '{odd}')")
         for path, variable in weights.items():
+            if tuple(variable.shape) != arrays[path].shape:
+                raise ModelError(f"--model {model}: '{path}' has shape {list(arrays[path].shape)}")
             variable.assign(arrays[path])
 
         def images(z_BZ: Any, label_B: Any) -> Any:

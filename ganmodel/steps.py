@@ -65,9 +65,7 @@ class Networks:
         for part in ("generator_optimizer", "discriminator_optimizer"):
             for i, variable in enumerate(getattr(self, part).variables):
                 named[f"{part}/{i:03d}/{variable.name}"] = variable
-        expected = sum(
-            len(getattr(self, part).variables) for part in self.__dataclass_fields__
-        )
+        expected = sum(len(getattr(self, part).variables) for part in self.__dataclass_fields__)
         if len(named) != expected:
             raise RuntimeError(f"{expected} variables share {len(named)} names")
         return named
@@ -120,7 +118,8 @@ class TrainStep:
             Metrics in the order of `METRIC_NAMES`, [7] float32, and the number of replicas that voted to
             stop, scalar float32. Both are left on the device: reading them waits for the step.
         """
-        return self._compiled(tf.constant(step, tf.int64), tf.constant(float(stop)))
+        metrics, votes = self._compiled(tf.constant(step, tf.int64), tf.constant(float(stop)))
+        return metrics, votes
 
     def _distributed(self, step: Any, stop: Any) -> Any:
         metrics = self._strategy.run(self._replica_step, args=(step,))

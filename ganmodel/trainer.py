@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ganmodel.checkpoint import CheckpointStore
+from ganmodel.checkpoint import CheckpointStore, Resume
 from ganmodel.device import configure_tensorflow, device_facts
 from ganmodel.errors import SpecError, TrainingFailed
 from ganmodel.model_dir import export_model
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ganmodel.data import TrainingSet
 
 Strategy = Literal["one-device", "mirrored", "multi-worker"]
-Resume = Literal["auto", "require", "fresh"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +34,7 @@ class TrainOptions:
     Attributes:
         model_dir: folder of the checkpoints, logs and the exported model.
         strategy: of `tf.distribute`; multi-worker reads TF_CONFIG.
-        resume: `auto` continues if there is something to continue, `require` fails if there is not, `fresh`
-            deletes what there is.
+        resume: see `ganmodel.checkpoint.Resume`.
         checkpoint_every_steps: steps between checkpoints.
         sample_every_steps: steps between sample sheets.
         log_every_steps: steps a line of metrics.jsonl averages over.
@@ -135,9 +133,7 @@ def run_training(
     strategy = make_strategy(tf, options.strategy)
     replicas = strategy.num_replicas_in_sync
     if config.batch_size % replicas:
-        raise SpecError(
-            f"--batch-size {config.batch_size}: must be a multiple of the {replicas} replicas"
-        )
+        raise SpecError(f"--batch-size {config.batch_size}: must be a multiple of the {replicas} replicas")
     from ganmodel.data import BatchSource
     from ganmodel.steps import TrainStep, build_networks
 
@@ -174,15 +170,12 @@ def run_training(
 
 def _prepare(store: CheckpointStore, config: TrainConfig, options: TrainOptions) -> int:
     """Return the step to begin at, after checking or clearing what the directory holds."""
-    if options.resume == "fresh" and options.is_chief:
-        store.clear()
-    store.check_config(config)
-    steps = store.steps()
-    if options.resume == "require" and not steps:
-        raise SpecError(f"--resume: {options.model_dir} holds no checkpoint; leave it out to start anew")
+    start = store.check(config, options.resume)
     if options.is_chief:
+        if options.resume == "fresh":
+            store.clear()
         store.begin(config)
-    return steps[-1] if steps else 0
+    return start
 
 
 @dataclass(slots=True, kw_only=True)
@@ -208,28 +201,30 @@ class _Loop:
         watch = CollapseWatch()
         window: list[Any] = []
         began = time.monotonic()
-        saved = step
         while step < self.config.steps:
             metrics, votes = self.take_step(step, stop=self.should_stop())
             window.append(metrics)
             step += 1
             stopping = float(votes) > 0
             last = step == self.config.steps
-            if step % self.options.log_every_steps == 0 or last or stopping:
-                self._log(step, window, time.monotonic() - began)
+            log = last or stopping or step % self.options.log_every_steps == 0
+            look = last or step % self.options.sample_every_steps == 0
+            save = last or stopping or step % self.options.checkpoint_every_steps == 0
+            if log or look or save:
+                self._average(step, window)
+            if log:
+                self._log(step, len(window), time.monotonic() - began)
                 window, began = [], time.monotonic()
-            if step % self.options.sample_every_steps == 0 or last:
+            if look:
                 self._look(step, watch)
-            if step % self.options.checkpoint_every_steps == 0 or last or stopping:
+            if save:
                 self._save(step)
-                saved = step
             if stopping:
                 break
-        if saved != step:
-            self._save(step)
         return step
 
-    def _log(self, step: int, window: list[Any], seconds: float) -> None:
+    def _average(self, step: int, window: list[Any]) -> None:
+        """Average the metrics of the window, before anything is written that a NaN would spoil."""
         from ganmodel.steps import METRIC_NAMES
 
         mean = np.mean([np.asarray(values) for values in window], axis=0)
@@ -241,13 +236,13 @@ class _Loop:
                 f"step {step}: {', '.join(bad)} is no longer a number; the last good checkpoint is step "
                 f"{good[-1] if good else 0}; try a lower --learning-rate or a higher --gamma with --fresh"
             )
-        rate = len(window) * self.config.batch_size / seconds
+
+    def _log(self, step: int, num_steps: int, seconds: float) -> None:
+        rate = num_steps * self.config.batch_size / seconds
         if self.log:
-            self.log.write(step, images_per_s=rate, window_steps=len(window), **self.metrics)
+            self.log.write(step, images_per_s=rate, window_steps=num_steps, **self.metrics)
         self.on_progress(
-            TrainProgress(
-                step=step, steps=self.config.steps, images_per_s=rate, metrics=dict(self.metrics)
-            )
+            TrainProgress(step=step, steps=self.config.steps, images_per_s=rate, metrics=dict(self.metrics))
         )
 
     def _look(self, step: int, watch: CollapseWatch) -> None:

@@ -7,13 +7,14 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ganmodel.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -49,8 +50,10 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic]], note: str
     """
     from safetensors.numpy import save_file
 
+    # safetensors writes the memory behind an array as it lies, whatever the array's strides say.
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with replace_on_success(path) as temporary:
-        save_file(dict(arrays), temporary, metadata={"note": note} if note else None)
+        save_file(contiguous, temporary, metadata={"note": note} if note else None)
 
 
 def load_arrays(path: Path) -> tuple[dict[str, NDArray[np.generic]], str]:

@@ -1,0 +1,185 @@
+"""The data set card: README.md with the front matter that Hugging Face reads and the text that people read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from jobs.card_examples import examples
+from jobs.writers import FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from jobs.writers.encode import ImageEncoding
+
+SPLIT = "train"
+
+_SIZE_CATEGORIES = (
+    (10**3, "n<1K"),
+    (10**4, "1K<n<10K"),
+    (10**5, "10K<n<100K"),
+    (10**6, "100K<n<1M"),
+    (10**7, "1M<n<10M"),
+    (10**8, "10M<n<100M"),
+    (10**9, "100M<n<1B"),
+    (10**10, "1B<n<10B"),
+    (10**11, "10B<n<100B"),
+    (10**12, "100B<n<1T"),
+)
+"""Hugging Face's names for numbers of rows below a limit."""
+
+
+_PROVENANCE_TEXT = """\
+Row `i` depends on the model, the seed, the label rule and `i` alone: not on the number of workers, the size of
+the files or a retry. Labels and latents are equal on every machine; pixels are equal for equal devices and versions.
+Checksums of every file are in `.gangen/manifest.json`."""
+
+_USE_TEXT = """\
+Augmentation, teaching, load and pipeline tests, and studies of the generator. The pictures are synthetic: no person
+wrote them. A label is what the generator was asked to draw, so some pictures do not show their label; rows may
+resemble training images. Do not report accuracy on these rows as accuracy on real handwriting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardFacts:
+    """What a card tells; every figure is of files that were read back.
+
+    Attributes:
+        name: TFDS' name of the data set.
+        title: what people call it.
+        summary: one paragraph: what the data are and what made them.
+        class_names: one name a label.
+        label_counts: rows of each label; a label without rows may be missing.
+        num_shards: files of each format.
+        size_bytes: of each format's files, by format name.
+        image_encoding: how images are stored.
+        provenance: rows of the provenance table, in order.
+        quality: rows of the quality table, in order; no section without any.
+        preview: path of a picture of samples within the data set, if there is one.
+        license: Hugging Face's identifier of the data's licence.
+    """
+
+    name: str
+    title: str
+    summary: str
+    class_names: Sequence[str]
+    label_counts: Mapping[int, int]
+    num_shards: int
+    size_bytes: Mapping[str, int]
+    image_encoding: ImageEncoding
+    provenance: Mapping[str, object]
+    quality: Mapping[str, object] = field(default_factory=dict)
+    preview: str | None = "preview.png"
+    license: str = "apache-2.0"
+
+    @property
+    def num_rows(self) -> int:
+        """Rows in all."""
+        return sum(self.label_counts.values())
+
+
+def render_card(facts: CardFacts) -> str:
+    """Return the text of README.md.
+
+    Without Parquet there is no `configs` and no `dataset_info`: `datasets` could not load what they promise.
+    """
+    front = yaml.safe_dump(_front_matter(facts), sort_keys=False, allow_unicode=True, width=1000)
+    sections = [
+        f"# {facts.title}",
+        facts.summary,
+        *([f"![Samples]({facts.preview})"] if facts.preview else []),
+        _contents(facts),
+        "## Rows of each label",
+        _table(("label", "class", "rows"), _count_rows(facts)),
+        "## Loading",
+        "`DIR` stands for the folder of this file.",
+        *(
+            f"{title}:\n\n```python\n{code}\n```"
+            for title, code in examples(facts.name, facts.size_bytes, facts.image_encoding)
+        ),
+        "## How it was made",
+        _PROVENANCE_TEXT,
+        _table(("what", "value"), facts.provenance.items()),
+        *(["## Quality", _table(("measure", "value"), facts.quality.items())] if facts.quality else []),
+        "## Intended use",
+        _USE_TEXT,
+    ]
+    return f"---\n{front}---\n\n" + "\n\n".join(sections) + "\n"
+
+
+def _front_matter(facts: CardFacts) -> dict[str, Any]:
+    front: dict[str, Any] = {
+        "license": facts.license,
+        "pretty_name": facts.title,
+        "task_categories": ["image-classification"],
+        "annotations_creators": ["machine-generated"],
+        "size_categories": [_size_category(facts.num_rows)],
+        "tags": ["synthetic", "gan", "gangen"],
+    }
+    if "parquet" in facts.size_bytes:
+        size_bytes = facts.size_bytes["parquet"]
+        names = {str(label): name for label, name in enumerate(facts.class_names)}
+        front["configs"] = [
+            {
+                "config_name": "default",
+                "data_files": [{"split": SPLIT, "path": f"{FORMATS['parquet'].root}/{SPLIT}-*.parquet"}],
+            }
+        ]
+        front["dataset_info"] = {
+            "features": [
+                {"name": "image", "dtype": "image"},
+                {"name": "label", "dtype": {"class_label": {"names": names}}},
+                {"name": "index", "dtype": "int64"},
+            ],
+            "splits": [{"name": SPLIT, "num_bytes": size_bytes, "num_examples": facts.num_rows}],
+            "download_size": size_bytes,
+            "dataset_size": size_bytes,
+        }
+    return front
+
+
+def _size_category(num_rows: int) -> str:
+    return next((name for limit, name in _SIZE_CATEGORIES if num_rows < limit), "n>1T")
+
+
+def _contents(facts: CardFacts) -> str:
+    """Return what the rows are and where."""
+    stored = {
+        "png": "PNG",
+        "raw": "uncompressed: PGM files in Parquet, 784 bytes in TFRecord",
+    }[facts.image_encoding]
+    columns = [
+        ("`image`", f"28 x 28 grey, 8 bits, {stored}"),
+        ("`label`", f"the class, 0 to {len(facts.class_names) - 1}"),
+        ("`index`", f"the row's number in the data set, 0 to {facts.num_rows - 1:,}"),
+    ]
+    files = [
+        (f"`{FORMATS[name].root}/`", name, f"{facts.num_shards:,}", f"{size:,}")
+        for name, size in facts.size_bytes.items()
+    ]
+    return "\n\n".join(
+        [
+            f"{facts.num_rows:,} rows in one split, `{SPLIT}`.",
+            _table(("column", "content"), columns),
+            _table(("folder", "format", "files", "bytes"), files),
+        ]
+    )
+
+
+def _count_rows(facts: CardFacts) -> Iterable[tuple[object, ...]]:
+    return (
+        (label, name, f"{facts.label_counts.get(label, 0):,}") for label, name in enumerate(facts.class_names)
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|")

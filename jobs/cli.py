@@ -1,0 +1,252 @@
+"""`gangen`: parse, check, build a spec, make one call. TensorFlow and Ray are not imported here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from jobs.submit import RunOptions
+
+app = typer.Typer(
+    name="gangen",
+    help="Make synthetic handwritten digits by the million.",
+    epilog="Example:  gangen generate --count 1e5 --out data/digits",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Ray cluster to run on, as http://127.0.0.1:8265. Default: $RAY_ADDRESS, else a local Ray.",
+    ),
+]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Submit to the cluster and return at once.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from ganmodel import __version__
+
+        typer.echo(f"gangen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def gangen(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Make synthetic handwritten digits by the million."""
+
+
+@app.command(epilog="Example:  gangen generate --count 1e6 --labels balanced --seed 7 --out data/digits-1m")
+def generate(
+    count: Annotated[str, typer.Option(metavar="N", help="Rows: 1000, 1_000_000, 1e6 or 1M; up to 1e12.")],
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Folder of the data set. Default: a name made of the plan, in data/."
+        ),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(metavar="DIR", help="Folder that `gangen train` exported, or 'pretrained'.")
+    ] = "pretrained",
+    formats: Annotated[
+        str, typer.Option("--format", metavar="LIST", help="parquet, tfrecord, or both with a comma.")
+    ] = "parquet,tfrecord",
+    shard_rows: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Rows of a shard, whole thousands. Default: by the count, at most 10,000 shards.",
+        ),
+    ] = None,
+    labels: Annotated[
+        str,
+        typer.Option(
+            metavar="RULE", help="balanced, uniform, classes as in 0,1, or shares as in 0=0.5,7=0.5."
+        ),
+    ] = "balanced",
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, metavar="N", help="Seed of the data set.")] = 0,
+    truncation: Annotated[
+        float,
+        typer.Option(metavar="PSI", help="Latents are multiplied by it, 0 < PSI <= 1; less is more typical."),
+    ] = 1.0,
+    image_encoding: Annotated[
+        str, typer.Option(metavar="png|raw", help="How images are stored; raw is 784 bytes a row.")
+    ] = "png",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=100_000, metavar="N", help="Actors, one core each. Default: all cores there are."
+        ),
+    ] = None,
+    gpus_per_worker: Annotated[
+        float, typer.Option(min=0, max=64, metavar="G", help="GPUs of an actor, may be a fraction.")
+    ] = 0.0,
+    address: Address = None,
+    no_wait: NoWait = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Write labelled synthetic digits as a Parquet and a TFRecord data set.
+
+    The data set is a function of model, seed, labels and count: any number of workers writes the same rows. The
+    same command again does only what is missing.
+    """
+    from jobs.requests import generate_spec
+    from jobs.submit import run_generate
+
+    run_generate(
+        generate_spec(
+            count=count,
+            out=out,
+            model=model,
+            formats=formats,
+            shard_rows=shard_rows,
+            labels=labels,
+            seed=seed,
+            truncation=truncation,
+            image_encoding=image_encoding,
+            workers=workers,
+            gpus_per_worker=gpus_per_worker,
+        ),
+        _run_options(address, no_wait, dry_run, as_json),
+    )
+
+
+@app.command(
+    epilog="Example:  gangen train --dataset digits --preset tiny --steps 500 --model-dir runs/first"
+)
+def train(
+    dataset: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="mnist, fashion_mnist, digits (no network needed), or the path of an .npz."
+        ),
+    ] = "mnist",
+    model_dir: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Folder of the model. Default: runs/DATASET-PRESET.")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=100_000_000, metavar="N", help="Optimizer steps. Default: the preset's epochs."
+        ),
+    ] = None,
+    epochs: Annotated[
+        float | None, typer.Option(metavar="N", help="Passes over the data, instead of --steps.")
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65_536, metavar="N", help="Images a step over all replicas. Default: the preset's."
+        ),
+    ] = None,
+    preset: Annotated[str, typer.Option(metavar="NAME", help="fast, best or tiny.")] = "fast",
+    learning_rate: Annotated[
+        float | None, typer.Option(metavar="RATE", help="Adam's peak rate. Default: the preset's.")
+    ] = None,
+    gamma: Annotated[
+        float | None,
+        typer.Option(metavar="G", help="Weight of the R1 and R2 penalties. Default: the preset's."),
+    ] = None,
+    precision: Annotated[str, typer.Option(metavar="NAME", help="auto, float32 or mixed_bfloat16.")] = "auto",
+    strategy: Annotated[
+        str, typer.Option(metavar="NAME", help="auto, one-device, mirrored or multi-worker.")
+    ] = "auto",
+    workers: Annotated[
+        int, typer.Option(min=1, max=1024, metavar="N", help="Ray workers of a multi-worker training.")
+    ] = 1,
+    gpus_per_worker: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=64, metavar="N", help="GPUs of a worker. Default: one where the cluster has any."
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, metavar="N", help="Seed of weights, data order and latents.")
+    ] = 0,
+    resume: Annotated[
+        bool | None,
+        typer.Option(
+            "--resume/--fresh", help="Insist on a checkpoint, or start over. Default: resume if there is one."
+        ),
+    ] = None,
+    checkpoint_every: Annotated[
+        int, typer.Option(min=1, metavar="STEPS", help="Steps between checkpoints.")
+    ] = 500,
+    address: Address = None,
+    no_wait: NoWait = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Train a class-conditional GAN and export its generator.
+
+    The same command again resumes from the last checkpoint. Ctrl-C and SIGTERM write one before they stop.
+    """
+    from jobs.requests import train_spec
+    from jobs.submit import run_train
+
+    run_train(
+        train_spec(
+            dataset=dataset,
+            model_dir=model_dir,
+            steps=steps,
+            epochs=epochs,
+            batch_size=batch_size,
+            preset=preset,
+            learning_rate=learning_rate,
+            gamma=gamma,
+            precision=precision,
+            strategy=strategy,
+            workers=workers,
+            gpus_per_worker=gpus_per_worker,
+            seed=seed,
+            resume=resume,
+            checkpoint_every=checkpoint_every,
+        ),
+        _run_options(address, no_wait, dry_run, as_json),
+    )
+
+
+def _run_options(address: str | None, no_wait: bool, dry_run: bool, as_json: bool) -> RunOptions:
+    from jobs.submit import RunOptions
+
+    return RunOptions(address=address, environ=os.environ, no_wait=no_wait, dry_run=dry_run, as_json=as_json)
+
+
+def main() -> None:
+    """Run the command line; end with the exit code of `ganmodel.errors`, and one line for what went wrong."""
+    from ganmodel.errors import GangenError
+
+    try:
+        code = int(app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
+    except typer.TyperException as err:
+        typer.echo(f"error: {_usage_text(err)}", err=True)
+        code = 2
+    except GangenError as err:
+        typer.echo(f"error: {err}", err=True)
+        code = err.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("error: interrupted; the same command continues", err=True)
+        code = 130
+    sys.exit(code)
+
+
+def _usage_text(err: typer.TyperException) -> str:
+    """Return Typer's message about a wrong option as one line that says where help is."""
+    text = " ".join(err.format_message().split()).rstrip(".")
+    context = getattr(err, "ctx", None)
+    return f"{text}; see {context.command_path if context else 'gangen'} --help"

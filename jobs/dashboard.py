@@ -1,0 +1,122 @@
+"""The HTTP connection to a Ray dashboard: the right address, the token, patience with limits, errors of one line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ganmodel.errors import ClusterError
+from jobs.ray_token import MODE_VARIABLE, PATH_VARIABLE, Token, find_token, is_exposed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+T = TypeVar("T")
+
+ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
+"""Where Ray's own job commands look for an address, in this order."""
+
+CONNECT_S, ANSWER_S = 10.0, 60.0
+"""Patience with one request. Ray's client has no limit of its own and hangs on a lost packet."""
+
+
+class NoAnswer(ClusterError):
+    """The cluster did not answer; it may the next time."""
+
+
+class Dashboard:
+    """Ray's client for the Jobs API, with errors a user can act on.
+
+    Args:
+        address: URL of the dashboard, checked.
+        environ: where the token is looked for.
+
+    Attributes:
+        address: as given.
+        client: a connected `ray.job_submission.JobSubmissionClient`; call it through `ask`.
+
+    Raises:
+        ClusterError: nothing answers there, it is no Ray, or it refuses us.
+    """
+
+    def __init__(self, address: str, environ: Mapping[str, str]) -> None:
+        self.address = address
+        self._mode = environ.get(MODE_VARIABLE, "")
+        self._token = find_token(environ)
+        if self._token and is_exposed(address):
+            text = f"warning: the Ray token goes unencrypted to {address}; use https or a tunnel to 127.0.0.1"
+            print(text, file=sys.stderr, flush=True)  # noqa: T201
+        with self._one_line():
+            try:
+                self.client = _connect(address, self._token)
+            except (ValueError, LookupError, TypeError, RuntimeError) as err:
+                raise ClusterError(
+                    f"what answers at {address} is no Ray dashboard: {_last_line(err)}"
+                ) from err
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """Return what a call of `client` returns.
+
+        Raises:
+            NoAnswer: nothing answered, or the server stumbled.
+            ClusterError: it refused; the cause holds Ray's words.
+        """
+        with self._one_line():
+            return question()
+
+    @contextmanager
+    def _one_line(self) -> Iterator[None]:
+        from ray.exceptions import AuthenticationError
+
+        try:
+            yield
+        except AuthenticationError as err:
+            raise ClusterError(self._refusal()) from err
+        except OSError as err:
+            raise NoAnswer(
+                f"no Ray cluster answers at {self.address}: is it up, is this its dashboard, and is the tunnel "
+                "to it open (ray dashboard cluster.yaml)?"
+            ) from err
+        except RuntimeError as err:
+            kind = NoAnswer if "status code 5" in str(err) else ClusterError
+            raise kind(f"the Ray cluster at {self.address} refused: {_last_line(err)}") from err
+
+    def _refusal(self) -> str:
+        if self._token:
+            return (
+                f"the Ray cluster at {self.address} refused the token from {self._token.source}: put the one it was "
+                f"started with (on its head: ray get-auth-token) into ~/.ray/auth_token or the file of {PATH_VARIABLE}"
+            )
+        reason = f"{MODE_VARIABLE}={self._mode} keeps us from sending one" if self._mode else "none was found"
+        return (
+            f"the Ray cluster at {self.address} asks for a token and {reason}: put it into ~/.ray/auth_token, "
+            f"or the path of its file into {PATH_VARIABLE}"
+        )
+
+
+def _connect(address: str, token: Token | None) -> Any:
+    from ray.job_submission import JobSubmissionClient
+
+    for name in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+    class PatientClient(JobSubmissionClient):  # type: ignore[misc]
+        def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
+            return super()._do_request(method, endpoint, **{"timeout": (CONNECT_S, ANSWER_S), **options})
+
+    # Ray lets these variables override the argument; while it looks at them they say the same.
+    before = {name: os.environ.get(name) for name in ADDRESS_VARIABLES}
+    os.environ.update(dict.fromkeys(ADDRESS_VARIABLES, address))
+    try:
+        return PatientClient(address, headers=token.headers() if token else {})
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _last_line(err: Exception) -> str:
+    """Return the line that says it: Ray's errors carry the server's traceback."""
+    return (str(err).strip().splitlines() or [type(err).__name__])[-1][:300]

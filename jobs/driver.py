@@ -1,0 +1,167 @@
+"""The generation job: what is missing is made, and when nothing is, the data set is finished."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from ganmodel import __version__
+from ganmodel.errors import CommitConflict, Interrupted, ShardsFailed, SpecError
+from ganmodel.model_dir import read_model
+from jobs.fanout import Fanout
+from jobs.finish import finish
+from jobs.manifest import PLAN_FILE, check_plan, read_manifest, read_records, to_json
+from jobs.plan import Plan
+from jobs.progress import Reporter, say
+from jobs.storage import PRIVATE, open_storage, target_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from jobs.manifest import Manifest, ShardRecord
+    from jobs.specs import GenerateSpec
+    from jobs.storage import LocalStorage
+
+FREE_SPACE_MARGIN = 1.1
+"""Free space asked for, as a multiple of the estimate."""
+
+
+def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[None]]) -> dict[str, Any]:
+    """Make what is missing of a data set, then finish it.
+
+    Args:
+        spec: the job.
+        connect: opens the way to Ray for as long as shards are made; not called when none is missing.
+
+    Returns:
+        What was made: `manifest` (a `Manifest`), `rows_made` and `shards_made` by this run, `seconds` it took,
+        `making_seconds` of which from the first to the last shard.
+
+    Raises:
+        CommitConflict: the folder holds something else, or another run is at work in it.
+        SpecError: it cannot be written or is too small.
+        ShardsFailed: some shards were left aside; the others are committed.
+        Interrupted: asked to stop; what is committed stays.
+    """
+    began = time.monotonic()
+    plan = Plan(spec.dataset)
+    storage = open_storage(spec.out)
+    check_plan(storage, plan)
+    done = read_manifest(storage)
+    if done is not None:
+        return _result(done, 0, 0, began, 0.0)
+    storage.prepare()
+    with _only_writer(storage):
+        if storage.read(PLAN_FILE) is None:
+            storage.create_once(PLAN_FILE, to_json(spec.dataset))
+        storage.sweep_temporaries()
+        records = read_records(storage, plan)
+        missing = [task for task in plan.tasks() if task.index not in records]
+        _check_space(storage, plan, sum(task.num_rows for task in missing))
+        kept = sum(record.num_rows for record in records.values())
+        if records:
+            say(f"resuming: {len(records):,} of {plan.num_shards:,} shards are committed")
+        making = 0.0
+        if missing:
+            making = _make(spec, plan, missing, records, connect)
+        with target_errors(spec.out):
+            manifest = finish(storage, plan, list(_in_order(plan, records)), model=_model_facts(spec))
+    return _result(manifest, manifest.num_rows - kept, len(missing), began, making)
+
+
+def _make(
+    spec: GenerateSpec,
+    plan: Plan,
+    missing: list[Any],
+    records: dict[int, ShardRecord],
+    connect: Callable[[], AbstractContextManager[None]],
+) -> float:
+    """Make the missing shards, adding to `records`; return the seconds from the first worker to the last shard."""
+    rows = sum(record.num_rows for record in records.values())
+    with Reporter("generating", "rows", plan.spec.count, rows) as reporter, connect():
+        num_workers = spec.workers or _all_cores(spec)
+
+        def on_record(record: ShardRecord) -> None:
+            nonlocal rows
+            records[record.index] = record
+            rows += record.num_rows
+            reporter.update(rows)
+
+        fanout = Fanout(spec, num_workers, on_record)
+        try:
+            fanout.run(missing)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"interrupted: {len(records):,} of {plan.num_shards:,} shards are committed in {spec.out}; "
+                "the same command does the rest"
+            ) from None
+    if fanout.failures:
+        index, reason = next(iter(sorted(fanout.failures.items())))
+        raise ShardsFailed(
+            f"{len(fanout.failures)} of {plan.num_shards:,} shards could not be made (first: shard {index}: {reason}); "
+            f"the other {len(records):,} are committed in {spec.out}; the same command tries the rest again"
+        )
+    return fanout.making_seconds
+
+
+def _all_cores(spec: GenerateSpec) -> int:
+    """Return how many workers the cluster has room for now, at least one."""
+    import ray
+
+    resources = ray.cluster_resources()
+    room = int(resources.get("CPU", 1))
+    if spec.gpus_per_worker:
+        room = min(room, int(resources.get("GPU", 0) / spec.gpus_per_worker))
+    return max(1, room)
+
+
+def _in_order(plan: Plan, records: dict[int, ShardRecord]) -> Iterator[ShardRecord]:
+    return (records[index] for index in range(plan.num_shards))
+
+
+def _model_facts(spec: GenerateSpec) -> dict[str, Any]:
+    info = read_model(spec.model)
+    return {"name": info.name, "digest": info.digest, "training": info.training, "quality": info.quality}
+
+
+def _check_space(storage: LocalStorage, plan: Plan, missing_rows: int) -> None:
+    needed = sum(plan.estimated_bytes().values()) * missing_rows // plan.spec.count
+    free = storage.free_bytes()
+    if free < needed * FREE_SPACE_MARGIN:
+        raise SpecError(
+            f"--out {storage.root}: about {needed / 1e9:,.2f} GB are needed, {free / 1e9:,.2f} GB are free; "
+            "choose another folder, fewer rows or one --format"
+        )
+
+
+@contextmanager
+def _only_writer(storage: LocalStorage) -> Iterator[None]:
+    """Keep a second run out of the folder for as long as this one lives; a kill releases it too."""
+    lock = FileLock(storage.path(f"{PRIVATE}/lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise CommitConflict(
+            f"--out {storage.root}: another run is writing here; wait for it, or choose another folder"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _result(
+    manifest: Manifest, rows_made: int, shards_made: int, began: float, making_seconds: float
+) -> dict[str, Any]:
+    return {
+        "manifest": manifest,
+        "rows_made": rows_made,
+        "shards_made": shards_made,
+        "seconds": time.monotonic() - began,
+        "making_seconds": making_seconds,
+        "gangen_version": __version__,
+    }

@@ -1,0 +1,163 @@
+"""Giving shards to workers: bounded in flight, a lost worker's shards done again, a bad shard left aside."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ganmodel.errors import ClusterError, GangenError
+from jobs.manifest import ShardRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from jobs.plan import ShardTask
+    from jobs.specs import GenerateSpec
+
+log = logging.getLogger(__name__)
+
+SHARDS_IN_FLIGHT = 2
+"""Shards given to a worker at a time: one at work, one waiting, so that no worker waits for the driver."""
+
+MAX_ATTEMPTS = 3
+"""Workers a shard may take down before it is left aside."""
+
+MAX_IDLE_LOSSES = 5
+"""Workers that may be lost in a row without a single shard done before we give up on the cluster."""
+
+WAIT_S = 0.5
+"""Seconds between looks for a signal while nothing arrives."""
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    handle: Any
+    is_loaded: bool = False
+    given: deque[ShardTask] = field(default_factory=deque)
+
+
+class Fanout:
+    """Runs shard tasks on actors until each is committed or left aside.
+
+    Args:
+        spec: the job.
+        num_workers: actors to hold.
+        on_record: called with each commit record as it arrives.
+
+    Attributes:
+        failures: reason by shard number, of the shards that were left aside.
+        workers_lost: actors that died.
+        making_seconds: from the first loaded worker to the last shard.
+    """
+
+    def __init__(
+        self, spec: GenerateSpec, num_workers: int, on_record: Callable[[ShardRecord], None]
+    ) -> None:
+        self.failures: dict[int, str] = {}
+        self.workers_lost = 0
+        self.making_seconds = 0.0
+        self._began: float | None = None
+        self._spec = spec
+        self._num_workers = num_workers
+        self._on_record = on_record
+        self._waiting: deque[ShardTask] = deque()
+        self._attempts: dict[int, int] = {}
+        self._in_flight: dict[Any, _Worker] = {}
+        self._workers: list[_Worker] = []
+        self._idle_losses = 0
+
+    def run(self, tasks: Iterable[ShardTask]) -> None:
+        """Run the tasks.
+
+        Raises:
+            GangenError: a worker met something no retry can mend (a changed model, a full target).
+            ClusterError: workers keep dying before they finish anything.
+        """
+        import ray
+
+        self._waiting.extend(tasks)
+        try:
+            for _ in range(min(self._num_workers, len(self._waiting))):
+                self._start_worker()
+            # Workers that the cluster has no room for stay in flight for ever: the shards decide.
+            while self._waiting or any(worker.given for worker in self._workers):
+                done, _ = ray.wait(list(self._in_flight), num_returns=1, timeout=WAIT_S)
+                for ref in done:
+                    self._collect(ref)
+                for worker in self._workers:
+                    self._feed(worker)
+        finally:
+            for worker in self._workers:
+                ray.kill(worker.handle)
+
+    def _start_worker(self) -> None:
+        from jobs.tasks import GenerateWorker
+
+        options = {"num_cpus": 1, "num_gpus": self._spec.gpus_per_worker}
+        handle = GenerateWorker.options(**options).remote(self._spec.model_dump_json())  # type: ignore[attr-defined]
+        worker = _Worker(handle)
+        self._workers.append(worker)
+        self._in_flight[handle.load.remote()] = worker
+
+    def _feed(self, worker: _Worker) -> None:
+        while self._waiting and worker.is_loaded and len(worker.given) < SHARDS_IN_FLIGHT:
+            task = self._waiting.popleft()
+            worker.given.append(task)
+            self._in_flight[worker.handle.make.remote(task.index)] = worker
+
+    def _collect(self, ref: Any) -> None:
+        import ray
+        from ray.exceptions import RayError, RayTaskError
+
+        worker = self._in_flight.pop(ref)
+        try:
+            value = ray.get(ref)
+        except RayTaskError as err:
+            cause = err.cause
+            if isinstance(cause, GangenError):
+                raise cause from err
+            if not worker.is_loaded:
+                raise GangenError(f"a worker could not start: {type(cause).__name__}: {cause}") from err
+            task = worker.given.popleft()
+            self._leave_aside(task, f"{type(cause).__name__}: {cause}")
+        except RayError as err:
+            self._lose(worker, err)
+        else:
+            if not worker.is_loaded:
+                worker.is_loaded = True
+                self._began = self._began or time.monotonic()
+                return
+            worker.given.popleft()
+            self._idle_losses = 0
+            self.making_seconds = time.monotonic() - (self._began or 0.0)
+            self._on_record(ShardRecord.model_validate_json(value))
+
+    def _lose(self, worker: _Worker, err: Exception) -> None:
+        """Replace a worker that died; the shard it was at is blamed, those behind it are not."""
+        self.workers_lost += 1
+        self._idle_losses += 1
+        log.warning("a worker was lost (%s); its shards are done again", type(err).__name__)
+        self._workers.remove(worker)
+        self._in_flight = {ref: other for ref, other in self._in_flight.items() if other is not worker}
+        if self._idle_losses > MAX_IDLE_LOSSES:
+            reason = str(err).splitlines()[0]
+            raise ClusterError(
+                f"{self._idle_losses} workers in a row were lost before they finished a shard ({reason}); "
+                "see Ray's logs, and check the memory a worker has (it needs about 1 GB)"
+            )
+        if worker.given:
+            task = worker.given.popleft()
+            self._attempts[task.index] = self._attempts.get(task.index, 0) + 1
+            if self._attempts[task.index] >= MAX_ATTEMPTS:
+                self._leave_aside(task, f"took down {MAX_ATTEMPTS} workers")
+            else:
+                self._waiting.appendleft(task)
+        self._waiting.extendleft(reversed(worker.given))
+        self._start_worker()
+
+    def _leave_aside(self, task: ShardTask, reason: str) -> None:
+        log.error("shard %d was left aside: %s", task.index, reason)
+        self.failures[task.index] = reason

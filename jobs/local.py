@@ -1,0 +1,61 @@
+"""A Ray of our own on this machine, started for one command and stopped with it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ganmodel.errors import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+OBJECT_STORE_BYTES = 100 * 2**20
+"""Only commit records pass through Ray's object store."""
+
+
+def local_ray(num_workers: int = 1) -> Callable[[], AbstractContextManager[None]]:
+    """Return what starts a local Ray with room for `num_workers` one-core actors and stops it again.
+
+    It listens on the loopback address only, has no dashboard, and says nothing unless it fails.
+    """
+
+    @contextmanager
+    def connect() -> Iterator[None]:
+        os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        import ray
+
+        try:
+            ray.init(
+                address="local",
+                num_cpus=max(num_workers, os.cpu_count() or 1),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=OBJECT_STORE_BYTES,
+                _node_ip_address="127.0.0.1",
+            )
+        except (RuntimeError, OSError, ConnectionError) as err:
+            raise ClusterError(f"a local Ray could not be started: {str(err).splitlines()[0]}") from err
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+    return connect
+
+
+@contextmanager
+def surrounding_ray() -> Iterator[None]:
+    """Connect to the cluster this process is a job of."""
+    import ray
+
+    ray.init(address="auto", logging_level=logging.ERROR, log_to_driver=False)
+    try:
+        yield
+    finally:
+        ray.shutdown()

@@ -1,0 +1,255 @@
+"""Commit records and the manifest: what makes a data set exist.
+
+.gangen/plan.json            what is being made; written first
+.gangen/commits/00042.json   one a shard, after its files are whole and in place
+.gangen/manifest.json        everything, created once when every shard has a valid record
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import ValidationError
+
+from ganmodel.config import FrozenModel, json_digest
+from ganmodel.errors import CommitConflict
+from jobs.plan import Plan
+from jobs.specs import DatasetSpec
+from jobs.storage import PRIVATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from jobs.plan import ShardTask
+    from jobs.storage import LocalStorage
+
+PLAN_FILE = f"{PRIVATE}/plan.json"
+MANIFEST_FILE = f"{PRIVATE}/manifest.json"
+COMMITS = f"{PRIVATE}/commits"
+
+
+class FileRecord(FrozenModel):
+    """One file of a shard.
+
+    Attributes:
+        name: path within the data set.
+        size_bytes: its size.
+        sha256: of its bytes, hex.
+    """
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+class ShardRecord(FrozenModel):
+    """A committed shard.
+
+    Attributes:
+        plan_digest: of the data set it belongs to.
+        index: the shard's number.
+        first_row: global index of its first row.
+        num_rows: rows in each file.
+        files: one a format, by format name.
+        rows_digest: sum of its blocks' digests, see `block_digest`.
+        label_counts: rows of each label, by label.
+        device: what the pixels were computed with.
+        seconds: time spent, by stage.
+    """
+
+    plan_digest: str
+    index: int
+    first_row: int
+    num_rows: int
+    files: dict[str, FileRecord]
+    rows_digest: str
+    label_counts: dict[int, int]
+    device: dict[str, str]
+    seconds: dict[str, float]
+
+    def fits(self, task: ShardTask, plan: Plan) -> bool:
+        """Return whether the record is of this shard of this plan."""
+        return (
+            self.plan_digest == plan.digest
+            and (self.index, self.first_row, self.num_rows) == (task.index, task.first_row, task.num_rows)
+            and tuple(self.files) == plan.spec.formats
+        )
+
+
+class Manifest(FrozenModel):
+    """A finished data set.
+
+    Attributes:
+        format_version: of this file.
+        gangen_version: of the code that finished it.
+        plan_digest: identity of the data set as asked for.
+        rows_digest: identity of the rows as made: equal for equal rows, whatever the shard size, the
+            formats and the image encoding.
+        spec: what was asked for.
+        model: name, training provenance and quality of the generator.
+        num_rows: in all.
+        label_counts: rows of each label.
+        size_bytes: of each format's files.
+        devices: every device description met, with the number of shards made there.
+        shards: every commit record, in order.
+    """
+
+    format_version: Literal[1] = 1
+    gangen_version: str
+    plan_digest: str
+    rows_digest: str
+    spec: DatasetSpec
+    model: dict[str, Any]
+    num_rows: int
+    label_counts: dict[int, int]
+    size_bytes: dict[str, int]
+    devices: list[dict[str, Any]]
+    shards: list[ShardRecord]
+
+
+def block_digest(block: int, images: NDArray[np.uint8], labels: NDArray[np.int32]) -> int:
+    """Return a whole number below 2**256 that stands for the rows of a block.
+
+    SHA-256 over the block's number, its labels and its pixels. Shards and data sets add these up modulo
+    2**256 (an incremental hash in the manner of Bellare and Micciancio 1997, AdHash), so the sum
+    does not depend on how blocks are cut into shards. It identifies data; against forgery the files' SHA-256 stand.
+    """
+    hasher = hashlib.sha256(block.to_bytes(8, "little"))
+    hasher.update(labels.astype("<i4").tobytes())
+    hasher.update(np.ascontiguousarray(images).tobytes())
+    return int.from_bytes(hasher.digest(), "big")
+
+
+def sum_digests(digests: Iterable[int]) -> str:
+    """Return the sum modulo 2**256, 64 hex digits."""
+    return f"{sum(digests) % 2**256:064x}"
+
+
+def commit_name(index: int) -> str:
+    """Return the name of a shard's commit record."""
+    return f"{COMMITS}/{index:05d}.json"
+
+
+def to_json(value: FrozenModel) -> str:
+    """Return a value as JSON text with a final newline."""
+    return json.dumps(value.model_dump(mode="json"), indent=1) + "\n"
+
+
+def check_plan(storage: LocalStorage, plan: Plan) -> None:
+    """Refuse a folder that holds another data set or files of someone else.
+
+    Raises:
+        CommitConflict: it does; the message names the first fields that differ.
+    """
+    if storage.is_occupied():
+        raise CommitConflict(
+            f"--out {storage.root}: holds files that are not gangen's; choose an empty folder"
+        )
+    data = storage.read(PLAN_FILE)
+    if data is None:
+        return
+    try:
+        old = DatasetSpec.model_validate_json(data)
+    except ValidationError as err:
+        raise CommitConflict(
+            f"--out {storage.root}: {PLAN_FILE} cannot be read; choose another folder"
+        ) from err
+    mine, theirs = plan.spec.model_dump(mode="json"), old.model_dump(mode="json")
+    changed = [
+        f"{k}: {_short(theirs[k])} there, {_short(mine[k])} asked" for k in mine if mine[k] != theirs[k]
+    ]
+    if changed:
+        raise CommitConflict(
+            f"--out {storage.root}: holds another data set ({'; '.join(changed)}); choose another folder, or ask for "
+            "what is there"
+        )
+
+
+def _short(value: Any) -> str:
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 24 else f"{text[:12]}..."
+
+
+def read_records(storage: LocalStorage, plan: Plan) -> dict[int, ShardRecord]:
+    """Return the valid commit records by shard number; one listing and one small read a shard.
+
+    A record is valid when it fits the plan and its files have the recorded sizes; any other is as good as none,
+    and its shard will be made again.
+    """
+    records = {}
+    for name in storage.names(COMMITS):
+        if not name.endswith(".json") or not name[:-5].isdigit() or int(name[:-5]) >= plan.num_shards:
+            continue
+        record = read_record(storage, plan, plan.task(int(name[:-5])))
+        if record is not None:
+            records[record.index] = record
+    return records
+
+
+def read_record(storage: LocalStorage, plan: Plan, task: ShardTask) -> ShardRecord | None:
+    """Return a shard's commit record if it is valid, else None."""
+    try:
+        record = ShardRecord.model_validate_json(storage.read(commit_name(task.index)) or b"")
+    except ValidationError:
+        return None
+    if not record.fits(task, plan):
+        return None
+    whole = all(storage.size(file.name) == file.size_bytes for file in record.files.values())
+    return record if whole else None
+
+
+def read_manifest(storage: LocalStorage) -> Manifest | None:
+    """Return the manifest of a finished data set, None if there is none.
+
+    Raises:
+        CommitConflict: there is one that cannot be read.
+    """
+    data = storage.read(MANIFEST_FILE)
+    if data is None:
+        return None
+    try:
+        return Manifest.model_validate_json(data)
+    except ValidationError as err:
+        raise CommitConflict(
+            f"--out {storage.root}: {MANIFEST_FILE} is damaged; restore it or choose another folder"
+        ) from err
+
+
+def build_manifest(
+    plan: Plan, records: list[ShardRecord], *, model: dict[str, Any], gangen_version: str
+) -> Manifest:
+    """Return the manifest of a data set whose every shard is committed.
+
+    Args:
+        plan: the data set.
+        records: one a shard, in order.
+        model: what is told of the generator.
+        gangen_version: of this code.
+    """
+    counts: dict[int, int] = {}
+    size_bytes = dict.fromkeys(plan.spec.formats, 0)
+    devices: dict[str, dict[str, Any]] = {}
+    for record in records:
+        for label, rows in record.label_counts.items():
+            counts[label] = counts.get(label, 0) + rows
+        for name, file in record.files.items():
+            size_bytes[name] += file.size_bytes
+        entry = devices.setdefault(json_digest(record.device), {**record.device, "shards": 0})
+        entry["shards"] += 1
+    return Manifest(
+        gangen_version=gangen_version,
+        plan_digest=plan.digest,
+        rows_digest=sum_digests(int(record.rows_digest, 16) for record in records),
+        spec=plan.spec,
+        model=model,
+        num_rows=sum(record.num_rows for record in records),
+        label_counts=dict(sorted(counts.items())),
+        size_bytes=size_bytes,
+        devices=list(devices.values()),
+        shards=records,
+    )

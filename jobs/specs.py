@@ -1,0 +1,169 @@
+"""What a user asks for, as frozen, validated values: the only thing that crosses the network.
+
+Nothing here loads TensorFlow or Ray; a spec that exists can be run.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from ganmodel.config import FrozenModel, Precision, TrainConfig
+from ganmodel.errors import SpecError
+from ganmodel.labels import parse_labels
+from ganmodel.latents import BLOCK_ROWS
+from ganmodel.presets import find_preset
+
+if TYPE_CHECKING:
+    from ganmodel.data import TrainingSet
+
+MAX_COUNT = 10**12
+MAX_SHARDS = 99_999
+"""Shard names carry five digits, as TFDS and Hugging Face write them."""
+
+_SUFFIXES = {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
+
+
+def parse_count(text: str, option: str = "--count", limit: int = MAX_COUNT) -> int:
+    """Return the whole number that `text` stands for: `1000`, `1_000_000`, `1e6`, `1M`, `2.5k`.
+
+    Raises:
+        SpecError: it is no number, no whole number, or outside 1 to `limit`.
+    """
+    match = re.fullmatch(r"([0-9][0-9_]*(?:\.[0-9]+)?(?:e\+?[0-9]{1,3})?)([kmbt]?)", text.strip().lower())
+    if match is None:
+        raise SpecError(f"{option}: '{text}' is no number; write 1000, 1_000_000, 1e6 or 1M")
+    value = Decimal(match[1].replace("_", "")) * _SUFFIXES.get(match[2], 1)
+    if not 1 <= value <= limit or value != value.to_integral_value():
+        raise SpecError(f"{option}: must be a whole number from 1 to {limit:,}, got {text}")
+    return int(value)
+
+
+def default_shard_rows(count: int) -> int:
+    """Return rows a shard that give some 20 shards to small data sets and at most 10,000 to large ones."""
+    ladder = ((200_000, 10_000), (10**6, 50_000), (10**9, 100_000), (10**10, 10**6), (10**11, 10**7))
+    return next((rows for limit, rows in ladder if count <= limit), 10**8)
+
+
+class DatasetSpec(FrozenModel):
+    """What a data set is. Two specs that are equal describe the same rows in the same files.
+
+    Attributes:
+        format_version: of the directory's private files.
+        name: TFDS' name of the data set, as in `gangen_mnist`.
+        model_digest: of the generator.
+        class_names: one name a label.
+        seed: of the latents and labels.
+        labels: the label rule in canonical form (`ganmodel.labels`).
+        truncation: psi in (0, 1].
+        count: rows.
+        shard_rows: rows of a shard, whole blocks; the last shard may be shorter.
+        formats: in the order they are written.
+        image_encoding: `png`, or `raw` for 784 bytes a row.
+        block_rows: rows of a block; a constant that is recorded.
+        precision: of the generator's arithmetic.
+    """
+
+    format_version: Literal[1] = 1
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z]\w*$")]
+    model_digest: str
+    class_names: tuple[str, ...]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    labels: str
+    truncation: Annotated[float, Field(gt=0, le=1)]
+    count: Annotated[int, Field(ge=1, le=MAX_COUNT)]
+    shard_rows: Annotated[int, Field(ge=BLOCK_ROWS, multiple_of=BLOCK_ROWS)]
+    formats: tuple[Literal["parquet", "tfrecord"], ...]
+    image_encoding: Literal["png", "raw"]
+    block_rows: Literal[1000] = BLOCK_ROWS
+    precision: Literal["float32"] = "float32"
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_are_canonical(cls, value: str) -> str:
+        if str(parse_labels(value)) != value:
+            raise ValueError(f"not in canonical form: {value}")
+        return value
+
+
+class GenerateSpec(FrozenModel):
+    """A generation job: a data set, where it goes, and who makes it.
+
+    Attributes:
+        dataset: what is made.
+        model: folder of the model, or `pretrained`.
+        out: folder of the data set, an absolute path.
+        workers: actors; None takes what the cluster has.
+        gpus_per_worker: GPUs of an actor, may be a fraction.
+    """
+
+    dataset: DatasetSpec
+    model: str
+    out: str
+    workers: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    gpus_per_worker: Annotated[float, Field(ge=0, le=64)] = 0.0
+
+
+class TrainSpec(FrozenModel):
+    """A training job: what is trained, from which data, where it goes, and who does it.
+
+    Attributes:
+        source: of the training set, see `ganmodel.data.load_training_set`.
+        model_dir: folder of the model, an absolute path.
+        preset: a row of `ganmodel.presets`.
+        steps: optimizer steps; None when `epochs` says how long.
+        epochs: passes over the data, turned into steps where the data's size is known.
+        batch_size: images per step over all replicas.
+        learning_rate: Adam's.
+        gamma: weight of the gradient penalties.
+        seed: of weights, data order and latents.
+        precision: Keras dtype policy; None lets the device decide.
+        strategy: of `tf.distribute`; `auto` takes several workers, all local GPUs, or one device.
+        workers: Ray workers, one a node.
+        gpus_per_worker: GPUs of each; None asks for one when the cluster has any.
+        resume: see `ganmodel.trainer.TrainOptions`.
+        checkpoint_every_steps: see there.
+    """
+
+    source: str
+    model_dir: str
+    preset: str
+    steps: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+    epochs: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=65_536)]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    gamma: Annotated[float, Field(ge=0, le=1000)]
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    precision: Precision | None = None
+    strategy: Literal["auto", "one-device", "mirrored", "multi-worker"] = "auto"
+    workers: Annotated[int, Field(ge=1, le=1024)] = 1
+    gpus_per_worker: Annotated[int, Field(ge=0, le=64)] | None = None
+    resume: Literal["auto", "require", "fresh"] = "auto"
+    checkpoint_every_steps: Annotated[int, Field(ge=1)] = 500
+
+    def planned_steps(self, num_images: int) -> int:
+        """Return the optimizer steps for a training set of `num_images`."""
+        if self.steps is not None:
+            return self.steps
+        epochs = self.epochs if self.epochs is not None else find_preset(self.preset).epochs
+        return max(1, round(epochs * num_images / self.batch_size))
+
+    def resolved(self, training_set: TrainingSet, precision: Precision) -> TrainConfig:
+        """Return the configuration once the data and the device are known."""
+        preset = find_preset(self.preset)
+        return TrainConfig(
+            preset=self.preset,
+            generator=preset.generator,
+            discriminator=preset.discriminator,
+            dataset=training_set.name,
+            dataset_digest=training_set.digest(),
+            steps=self.planned_steps(len(training_set.labels)),
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            gamma=self.gamma,
+            seed=self.seed,
+            precision=self.precision or precision,
+        )

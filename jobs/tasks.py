@@ -1,0 +1,109 @@
+"""What runs on Ray's workers. The only place with Ray actors; imported only where Ray is in use."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from ganmodel.device import choose_precision, cpu_flags, quiet_tensorflow
+from jobs.specs import GenerateSpec, TrainSpec
+
+
+@ray.remote(max_restarts=0)
+class GenerateWorker:
+    """Loads the generator once and makes the shards it is given, one at a time."""
+
+    def __init__(self, spec_json: str) -> None:
+        self._spec = GenerateSpec.model_validate_json(spec_json)
+        self._maker: Any = None
+
+    def load(self) -> int:
+        """Load TensorFlow and the model, compile the graph, and return this process' id."""
+        # Not in __init__: there, an error in the model would come back as a dead actor.
+        from ganmodel.sampler import Sampler
+        from jobs.shards import ShardMaker
+
+        self._maker = ShardMaker(self._spec, Sampler(self._spec.model))
+        return os.getpid()
+
+    def make(self, index: int) -> str:
+        """Make shard `index` and return its commit record as JSON."""
+        from jobs.plan import Plan
+
+        record = self._maker.make(Plan(self._spec.dataset).task(index))
+        return record.model_dump_json()
+
+
+@ray.remote(max_restarts=0, max_concurrency=2)
+class TrainWorker:
+    """Trains in one thread while the other answers how far it is and takes the request to stop."""
+
+    def __init__(self, spec_json: str) -> None:
+        self._spec = TrainSpec.model_validate_json(spec_json)
+        self._stop = threading.Event()
+        self._progress: dict[str, Any] | None = None
+
+    def address(self) -> str:
+        """Return `host:port` for this worker in TF_CONFIG; the port was free when asked."""
+        with socket.socket() as probe:
+            probe.bind(("", 0))
+            return f"{ray.util.get_node_ip_address()}:{probe.getsockname()[1]}"
+
+    def train(self, tf_config: dict[str, Any] | None) -> dict[str, Any]:
+        """Train until done or asked to stop.
+
+        Args:
+            tf_config: this worker's place in a group, as TensorFlow reads it from TF_CONFIG; None alone.
+
+        Returns:
+            `TrainResult` as a dict.
+        """
+        quiet_tensorflow()
+        if tf_config is not None:
+            os.environ["TF_CONFIG"] = json.dumps(tf_config)
+        from dataclasses import asdict
+
+        from ganmodel.data import load_training_set
+        from ganmodel.trainer import TrainOptions, run_training
+
+        spec = self._spec
+        gpus = len(ray.get_gpu_ids())
+        training_set = load_training_set(spec.source)
+        config = spec.resolved(training_set, choose_precision(has_gpu=gpus > 0, flags=cpu_flags()))
+        options = TrainOptions(
+            model_dir=Path(spec.model_dir),
+            strategy=_strategy(spec, gpus, grouped=tf_config is not None),
+            resume=spec.resume,
+            checkpoint_every_steps=spec.checkpoint_every_steps,
+            is_chief=tf_config is None or tf_config["task"]["index"] == 0,
+        )
+        result = run_training(
+            config,
+            training_set,
+            options,
+            on_progress=lambda progress: setattr(self, "_progress", asdict(progress)),
+            should_stop=self._stop.is_set,
+        )
+        return asdict(result)
+
+    def progress(self) -> dict[str, Any] | None:
+        """Return the last `TrainProgress` as a dict; None before the first."""
+        return self._progress
+
+    def stop(self) -> None:
+        """Ask the training to write a checkpoint and return."""
+        self._stop.set()
+
+
+def _strategy(spec: TrainSpec, gpus: int, *, grouped: bool) -> Any:
+    if grouped:
+        return "multi-worker"
+    if spec.strategy == "auto":
+        return "mirrored" if gpus > 1 else "one-device"
+    return spec.strategy

@@ -1,0 +1,229 @@
+"""Every bad input: one clear line on stderr, the right exit code, and nothing lost or left behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ganmodel.model_dir import PRETRAINED, resolve_model_dir
+from jobs import cli
+
+DEFAULT = ["generate", "--count", "1000"]
+
+
+def run(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, str]:
+    monkeypatch.setattr(sys, "argv", ["gangen", *arguments])
+    for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    output = capsys.readouterr()
+    assert output.out == ""
+    return int(stop.value.code or 0), output.err
+
+
+GENERATE = {
+    "zero rows": (["--count", "0"], "--count: must be a whole number from 1 to 1,000,000,000,000, got 0"),
+    "no number": (["--count", "ten"], "--count: 'ten' is no number; write 1000, 1_000_000, 1e6 or 1M"),
+    "half a row": (["--count", "1.5"], "--count: must be a whole number from 1"),
+    "too many rows": (["--count", "2e12"], "got 2e12"),
+    "shard below a block": (
+        ["--shard-rows", "500"],
+        "--shard-rows: must be whole blocks of 1,000 rows, got 500",
+    ),
+    "shard not whole blocks": (
+        ["--shard-rows", "1500"],
+        "--shard-rows: must be whole blocks of 1,000 rows, got 1,500",
+    ),
+    "too many shards": (["--count", "1e9", "--shard-rows", "1000"], "use at least 11,000"),
+    "unknown format": (["--format", "csv"], "--format: must be one of parquet, tfrecord, got 'csv'"),
+    "format twice": (["--format", "parquet,parquet"], "--format: a format is named twice"),
+    "label out of range": (["--labels", "10"], "--labels: labels are 0 to 9, got 10"),
+    "label twice": (["--labels", "0=1,0=2"], "--labels: a label is named twice"),
+    "share not positive": (["--labels", "0=-1,1=1"], "--labels: shares must be positive"),
+    "labels unreadable": (["--labels", "odd"], "--labels: cannot read 'odd'"),
+    "truncation": (["--truncation", "0"], "--truncation: must be above 0 and at most 1, got 0"),
+    "truncation above one": (["--truncation", "1.5"], "--truncation: must be above 0 and at most 1, got 1.5"),
+    "image encoding": (["--image-encoding", "jpeg"], "--image-encoding: must be one of png, raw, got 'jpeg'"),
+    "no model": (["--model", "nowhere"], "--model nowhere: there is no model.json in nowhere"),
+    "negative seed": (["--seed", "-1"], "Invalid value for '--seed': -1"),
+    "seed no number": (["--seed", "x"], "Invalid value for '--seed': 'x'"),
+    "no worker": (["--workers", "0"], "Invalid value for '--workers': 0"),
+    "object store": (["--out", "s3://bucket/x"], "--out s3://bucket/x: this version writes to folders"),
+    "no cluster to submit to": (["--no-wait"], "--no-wait: needs a cluster to submit to"),
+    "address unreadable": (["--address", "nonsense"], "--address"),
+    "misspelt option": (["--cuont", "4"], "No such option: --cuont"),
+}
+
+
+@pytest.mark.parametrize("case", GENERATE)
+def test_bad_generate_option_is_one_line_and_exit_code_2(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments, message = GENERATE[case]
+    code, err = run([*DEFAULT, *arguments], monkeypatch, capsys)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert err.startswith("error: ")
+    assert message in err
+    assert list(tmp_path.iterdir()) == []
+
+
+TRAIN = {
+    "unknown preset": (["--preset", "huge"], "--preset: there is no 'huge'; choose fast, best, tiny"),
+    "steps and epochs": (
+        ["--steps", "5", "--epochs", "1"],
+        "--steps and --epochs: give one of them, got both",
+    ),
+    "unknown strategy": (
+        ["--strategy", "tpu"],
+        "--strategy: must be one of auto, one-device, mirrored, multi-worker",
+    ),
+    "unknown precision": (
+        ["--precision", "fp8"],
+        "--precision: must be one of auto, float32, mixed_bfloat16",
+    ),
+    "learning rate": (["--learning-rate", "0"], "--learning-rate: must be above 0 and at most 1, got 0"),
+    "learning rate nan": (
+        ["--learning-rate", "nan"],
+        "--learning-rate: must be above 0 and at most 1, got nan",
+    ),
+    "gamma": (["--gamma", "-1"], "--gamma: must be from 0 to 1000, got -1"),
+    "batch of none": (["--batch-size", "0"], "Invalid value for '--batch-size': 0"),
+    "epochs": (["--epochs", "-1"], "--epochs: must be above 0"),
+    "workers and strategy": (
+        ["--workers", "2", "--strategy", "mirrored"],
+        "--workers 2: needs --strategy multi-worker",
+    ),
+    "uneven workers": (
+        ["--workers", "3", "--batch-size", "128"],
+        "--batch-size 128: must be a multiple of the 3",
+    ),
+    "no such file": (["--dataset", "nowhere.npz"], "nowhere.npz: no such file"),
+    "no such set": (["--dataset", "cifar"], "--dataset: 'cifar' is neither mnist, fashion_mnist nor digits"),
+    "nothing to resume": (["--dataset", "digits", "--resume"], "--resume: "),
+}
+
+
+@pytest.mark.parametrize("case", TRAIN)
+def test_bad_train_option_is_one_line_and_exit_code_2(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments, message = TRAIN[case]
+    code, err = run(["train", *arguments], monkeypatch, capsys)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert message in err
+
+
+NPZ = {
+    "missing array": ({"x_train": np.zeros((10, 28, 28), np.uint8)}, "has no array y_train"),
+    "wrong shape": (
+        {"x_train": np.zeros((10, 32, 32), np.uint8), "y_train": np.arange(10)},
+        "got [10, 32, 32]",
+    ),
+    "wrong dtype": ({"x_train": np.zeros((10, 28, 28), np.float32), "y_train": np.arange(10)}, "got float32"),
+    "label out of range": (
+        {"x_train": np.zeros((10, 28, 28), np.uint8), "y_train": np.arange(1, 11)},
+        "labels must lie in 0 to 9, got 1 to 10",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NPZ)
+def test_bad_training_set_is_one_line_and_exit_code_2(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays, message = NPZ[case]
+    np.savez(tmp_path / "bad.npz", **arrays)
+    monkeypatch.chdir(tmp_path)
+    code, err = run(["train", "--dataset", "bad.npz"], monkeypatch, capsys)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert message in err
+    assert "--dataset" in err
+
+
+def test_a_damaged_model_is_one_line_and_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(resolve_model_dir(PRETRAINED), model)
+    weights = bytearray((model / "generator.safetensors").read_bytes())
+    weights[-100] ^= 1
+    (model / "generator.safetensors").write_bytes(weights)
+    code, err = run([*DEFAULT, "--model", str(model)], monkeypatch, capsys)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert "does not match model.json" in err
+
+
+def test_a_target_that_cannot_be_written_is_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    code, err = run([*DEFAULT, "--out", str(tmp_path / "file/out")], monkeypatch, capsys)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert "cannot be written" in err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_target_without_room_is_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, err = run(["generate", "--count", "1e12", "--out", str(tmp_path / "out")], monkeypatch, capsys)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert "GB are needed" in err
+
+
+def test_a_folder_of_other_files_is_left_alone_with_exit_code_4(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    code, err = run([*DEFAULT, "--out", str(tmp_path)], monkeypatch, capsys)
+    assert (code, err.count("\n")) == (4, 1), err
+    assert "holds files that are not gangen's" in err
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_another_data_set_is_left_alone_with_exit_code_4_and_the_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from jobs.manifest import PLAN_FILE
+    from jobs.requests import generate_spec
+
+    spec = generate_spec(
+        count="1000", out=str(tmp_path), model="pretrained", formats="parquet", shard_rows=None, labels="balanced",
+        seed=7, truncation=1.0, image_encoding="png", workers=None, gpus_per_worker=0,
+    )  # fmt: skip
+    (tmp_path / PLAN_FILE).parent.mkdir()
+    (tmp_path / PLAN_FILE).write_text(spec.dataset.model_dump_json())
+    arguments = [*DEFAULT, "--out", str(tmp_path), "--format", "parquet", "--seed", "8"]
+    code, err = run(arguments, monkeypatch, capsys)
+    assert (code, err.count("\n")) == (4, 1), err
+    assert "holds another data set (seed: 7 there, 8 asked)" in err
+
+
+def test_bad_input_is_found_before_tensorflow_or_ray_is_loaded() -> None:
+    commands = [[*DEFAULT, *arguments] for arguments, _ in GENERATE.values()]
+    commands += [["train", *arguments] for arguments, _ in TRAIN.values()]
+    script = (
+        "import sys, json, io, contextlib\n"
+        "from jobs import cli\n"
+        "for arguments in json.loads(sys.argv[1]):\n"
+        "    sys.argv[1:] = arguments\n"
+        "    try:\n"
+        "        with contextlib.redirect_stderr(io.StringIO()): cli.main()\n"
+        "    except SystemExit as stop: assert stop.code == 2, arguments\n"
+        "print(sorted({'tensorflow', 'ray', 'keras'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(commands)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

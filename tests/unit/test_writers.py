@@ -1,0 +1,388 @@
+"""The formats, without TensorFlow: what is in the files, and that a file that is not whole is noticed."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from ganmodel.errors import GangenError
+from jobs.card import CardFacts, render_card
+from jobs.tfds_metadata import TfdsDataset, TfdsSplit, render_metadata
+from jobs.writers import FORMATS
+from jobs.writers.encode import EncodedRows, encode_rows
+from jobs.writers.parquet import PGM_HEADER, ROW_GROUP_ROWS
+
+CLASSES = tuple("0123456789")
+ENCODINGS = ("png", "raw")
+
+
+def random_rows(count, first_row=0, seed=0):
+    rng = np.random.default_rng([seed, first_row])
+    images = rng.integers(0, 256, (count, 28, 28), np.uint8)
+    images[:, :, 4:] = 0  # so that the sizes of the PNGs differ and compression has something to do
+    return images, rng.integers(0, 10, count).astype(np.int32)
+
+
+def write(path, format_name, encoding, counts, first_row=0):
+    """Write appends of `counts` rows; return all images and labels."""
+    images, labels = random_rows(sum(counts), first_row)
+    writer = FORMATS[format_name].open(path, image_encoding=encoding, class_names=CLASSES)
+    start = 0
+    for count in counts:
+        cut = slice(start, start + count)
+        writer.append(encode_rows(images[cut], labels[cut], first_row + start, encoding))
+        start += count
+    writer.close()
+    return images, labels
+
+
+def decoded(data):
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+@pytest.fixture(params=[(f, e) for f in FORMATS for e in ENCODINGS], ids="-".join)
+def kind(request):
+    """A format's name and an image encoding."""
+    return request.param
+
+
+# --- rows as bytes
+
+
+def test_png_rows_decode_to_the_images():
+    images, labels = random_rows(5)
+    rows = encode_rows(images, labels, 7, "png")
+    assert rows.first_row == 7
+    assert (rows.labels == labels).all()
+    assert rows.labels.dtype == rows.offsets.dtype == np.int64
+    for i, image in enumerate(images):
+        assert (decoded(rows.data[rows.offsets[i] : rows.offsets[i + 1]]) == image).all()
+
+
+def test_raw_rows_are_784_bytes_each_even_from_a_strided_view():
+    images, labels = random_rows(6)
+    rows = encode_rows(images[::2], labels[::2], 0, "raw")
+    assert rows.offsets.tolist() == [0, 784, 1568, 2352]
+    assert rows.data == np.ascontiguousarray(images[::2]).tobytes()
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize(
+    "images",
+    [np.zeros((3, 28, 27), np.uint8), np.zeros((2, 28, 28), np.uint8), np.zeros((3, 28, 28), np.int32)],
+)
+def test_images_of_another_shape_or_dtype_are_refused(images, encoding):
+    with pytest.raises(ValueError, match=r"images must be \[3, 28, 28\] uint8, got"):
+        encode_rows(images, np.zeros(3, np.int32), 0, encoding)
+
+
+# --- both formats
+
+
+def test_files_are_named_for_a_dataset_that_can_grow():
+    assert FORMATS["parquet"].file_name("gangen_mnist", "train", 42) == "data/train-00042.parquet"
+    name = FORMATS["tfrecord"].file_name("gangen_mnist", "train", 42)
+    assert name == "tfds/gangen_mnist/1.0.0/gangen_mnist-train.tfrecord-00042"
+
+
+def test_every_format_is_found_by_its_name_and_keeps_to_its_folder():
+    for name, kind in FORMATS.items():
+        assert kind.name == name
+        assert kind.file_name("d", "train", 0).startswith(f"{kind.root}/")
+
+
+def test_equal_rows_give_equal_bytes(tmp_path, kind):
+    for name in ("a", "b"):
+        write(tmp_path / name, *kind, [1000, 1000, 500])
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_writer_replaces_what_an_earlier_attempt_left(tmp_path, kind):
+    path = tmp_path / "shard"
+    path.write_bytes(bytes(10**6))
+    write(path, *kind, [10])
+    assert FORMATS[kind[0]].count_rows(path) == 10
+
+
+@pytest.mark.parametrize("counts", [[], [0], [1], [3, 0, 4]])
+def test_rows_are_counted_from_the_file(tmp_path, kind, counts):
+    write(tmp_path / "shard", *kind, counts)
+    assert FORMATS[kind[0]].count_rows(tmp_path / "shard") == sum(counts)
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_a_file_that_ends_too_early_is_noticed_wherever_it_ends(tmp_path, format_name):
+    path = tmp_path / "shard"
+    write(path, format_name, "png", [4])
+    whole = path.read_bytes()
+    count_rows = FORMATS[format_name].count_rows
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        try:
+            assert count_rows(path) < 4
+        except GangenError as err:
+            assert str(path) in str(err)  # noqa: PT017 - a cut between two records raises nothing
+
+
+def test_a_dropped_writer_leaves_no_file_that_counts_as_whole(tmp_path, kind):
+    format_name, encoding = kind
+    images, labels = random_rows(12_000)
+    writer = FORMATS[format_name].open(tmp_path / "shard", image_encoding=encoding, class_names=CLASSES)
+    writer.append(encode_rows(images, labels, 0, encoding))
+    if format_name == "tfrecord":
+        writer._file.truncate(writer._file.tell() - 1)
+    del writer
+    gc.collect()
+    try:
+        assert FORMATS[format_name].count_rows(tmp_path / "shard") < 12_000
+    except GangenError:
+        pass
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_the_systems_own_error_and_raised_once(kind):
+    format_name, encoding = kind
+    images, labels = random_rows(12_000)
+    rows = encode_rows(images, labels, 0, encoding)
+    writer = FORMATS[format_name].open(Path("/dev/full"), image_encoding=encoding, class_names=CLASSES)
+
+    def fill():
+        for _ in range(3):
+            writer.append(rows)
+        writer.close()
+
+    with pytest.raises(OSError) as caught:
+        fill()
+    assert caught.value.errno == errno.ENOSPC
+    del writer, caught
+    gc.collect()  # a finaliser that fails again would be an unraisable error, and so a failure here
+
+
+# --- Parquet
+
+
+@settings(max_examples=20, deadline=None)
+@given(counts=st.lists(st.integers(0, 15_000), max_size=4), encoding=st.sampled_from(ENCODINGS))
+def test_any_cut_into_appends_gives_the_rows_in_row_groups_of_ten_thousand(
+    tmp_path_factory, counts, encoding
+):
+    path = tmp_path_factory.mktemp("cut") / "shard"
+    images, labels = write(path, "parquet", encoding, counts, first_row=10**12 - 1)
+    with pq.ParquetFile(path) as file:
+        groups = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+        table = file.read()
+    full, rest = divmod(len(labels), ROW_GROUP_ROWS)
+    assert groups == [ROW_GROUP_ROWS] * full + [rest] * bool(rest)
+    assert (table["label"].to_numpy() == labels).all()
+    assert (table["index"].to_numpy() == np.arange(len(labels)) + 10**12 - 1).all()
+    data = table["image"].combine_chunks().field("bytes").to_pylist()
+    for i in range(0, len(labels), 997):
+        assert (decoded(data[i]) == images[i]).all()
+
+
+def test_parquet_memory_is_flat_in_the_number_of_rows(tmp_path):
+    rows = encode_rows(*random_rows(1000), 0, "png")
+    writer = FORMATS["parquet"].open(tmp_path / "shard", image_encoding="png", class_names=CLASSES)
+    before, held = pa.total_allocated_bytes(), []
+    for block in range(60):
+        writer.append(rows)
+        if block % 20 == 19:
+            held.append(pa.total_allocated_bytes() - before)
+    writer.close()
+    assert held[2] <= held[0] + 100_000
+
+
+def test_parquet_carries_huggingface_types_in_every_shard_alike(tmp_path):
+    for shard, counts in enumerate([[1000], [10]]):
+        write(tmp_path / f"{shard}", "parquet", "png", counts, first_row=1000 * shard)
+    schemas = [pq.read_schema(tmp_path / f"{shard}") for shard in range(2)]
+    assert schemas[0].equals(schemas[1], check_metadata=True)
+    assert str(schemas[0].field("image").type) == "struct<bytes: binary, path: string>"
+    assert [schemas[0].field(name).type for name in ("label", "index")] == [pa.int64(), pa.int64()]
+    features = json.loads(schemas[0].metadata[b"huggingface"])["info"]["features"]
+    assert features["image"] == {"_type": "Image"}
+    assert features["label"] == {"names": list(CLASSES), "_type": "ClassLabel"}
+    assert features["index"] == {"dtype": "int64", "_type": "Value"}
+
+
+@pytest.mark.parametrize(("encoding", "codec"), [("png", "UNCOMPRESSED"), ("raw", "ZSTD")])
+def test_parquet_images_are_plain_and_compressed_only_when_raw(tmp_path, encoding, codec):
+    write(tmp_path / "shard", "parquet", encoding, [1000])
+    group = pq.read_metadata(tmp_path / "shard").row_group(0)
+    columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
+    assert columns["image.bytes"].compression == codec
+    assert not columns["image.bytes"].has_dictionary_page
+    assert columns["image.path"].statistics is None
+    assert columns["index"].statistics.min == 0
+    assert columns["index"].statistics.max == 999
+    assert columns["index"].total_compressed_size < 200
+    assert columns["label"].has_column_index
+    assert columns["label"].has_offset_index
+
+
+def test_a_raw_image_is_a_pgm_header_and_the_pixels(tmp_path):
+    images, _ = write(tmp_path / "shard", "parquet", "raw", [3])
+    data = pq.read_table(tmp_path / "shard")["image"].combine_chunks().field("bytes").to_pylist()
+    assert data == [PGM_HEADER + image.tobytes() for image in images]
+
+
+def test_more_bytes_than_arrow_offsets_hold_are_refused(tmp_path):
+    rows = EncodedRows(
+        data=b"", offsets=np.array([0, 2**31], np.int64), labels=np.zeros(1, np.int64), first_row=0
+    )
+    writer = FORMATS["parquet"].open(tmp_path / "shard", image_encoding="png", class_names=CLASSES)
+    with pytest.raises(ValueError, match="at most 2,147,483,647 bytes"):
+        writer.append(rows)
+    writer.close()
+
+
+# --- TFRecord
+
+
+def test_a_tfrecord_row_has_the_bytes_it_always_had(tmp_path):
+    rows = EncodedRows(data=b"PNG!", offsets=np.array([0, 4]), labels=np.array([7], np.int64), first_row=300)
+    writer = FORMATS["tfrecord"].open(tmp_path / "shard", image_encoding="png", class_names=CLASSES)
+    writer.append(rows)
+    writer.close()
+    assert (tmp_path / "shard").read_bytes().hex() == GOLDEN_RECORD
+
+
+def test_a_damaged_length_is_noticed(tmp_path):
+    path = tmp_path / "shard"
+    write(path, "tfrecord", "raw", [3])
+    data = bytearray(path.read_bytes())
+    for at in (0, 3, 8, 11, 858, 858 * 2 + 7):
+        damaged = data.copy()
+        damaged[at] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(GangenError, match=f"damaged length in record {at // 858}"):
+            FORMATS["tfrecord"].count_rows(path)
+
+
+def test_a_cut_record_is_named(tmp_path):
+    path = tmp_path / "shard"
+    write(path, "tfrecord", "raw", [3])
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(GangenError, match=f"ends within record 2 at byte {858 * 2:,}"):
+        FORMATS["tfrecord"].count_rows(path)
+
+
+# --- metadata
+
+
+def test_tfds_metadata_has_every_shard_and_nothing_that_tfds_does_not_know():
+    texts = render_metadata(
+        TfdsDataset(
+            name="gangen_mnist",
+            description="Digits.",
+            class_names=CLASSES,
+            image_encoding="png",
+            splits={"train": TfdsSplit(shard_rows=[1000, 500], size_bytes=5)},
+            license="apache-2.0",
+            provenance={"seed": 3},
+        )
+    )
+    info = json.loads(texts["dataset_info.json"])
+    assert list(texts)[-1] == "dataset_info.json"
+    assert info["splits"][0]["shardLengths"] == ["1000", "500"]
+    assert info["splits"][0]["numBytes"] == "5"
+    assert json.loads(texts["metadata.json"]) == {"seed": 3}
+    assert texts["label.labels.txt"].split() == list(CLASSES)
+
+
+def card_facts(**changes):
+    values = {
+        "name": "gangen_mnist",
+        "title": "Digits: 1,500 of them",
+        "summary": "Synthetic digits.",
+        "class_names": CLASSES,
+        "label_counts": {3: 500, 7: 1000},
+        "num_shards": 2,
+        "size_bytes": {"parquet": 123_456, "tfrecord": 234_567},
+        "image_encoding": "png",
+        "provenance": {"seed": 3, "label rule": "3|7"},
+    }
+    return CardFacts(**values | changes)
+
+
+def front_matter(card):
+    return yaml.safe_load(card.split("---\n")[1])
+
+
+def test_card_names_counts_provenance_and_every_library():
+    card = render_card(card_facts())
+    front = front_matter(card)
+    assert front["configs"][0]["data_files"] == [{"split": "train", "path": "data/train-*.parquet"}]
+    assert front["dataset_info"]["splits"] == [{"name": "train", "num_bytes": 123_456, "num_examples": 1500}]
+    assert front["pretty_name"] == "Digits: 1,500 of them"
+    assert front["size_categories"] == ["1K<n<10K"]
+    for line in (
+        "| 7 | 7 | 1,000 |",
+        "| 0 | 0 | 0 |",
+        "| seed | 3 |",
+        "| label rule | 3\\|7 |",
+        "![Samples](preview.png)",
+    ):
+        assert line in card
+    for library in (
+        "load_dataset",
+        "tfds.builder_from_directory",
+        "TFRecordDataset",
+        "polars",
+        "duckdb",
+        "ray.data",
+    ):
+        assert library in card
+    assert "## Quality" not in card
+
+
+def test_card_without_parquet_promises_nothing_to_huggingface():
+    card = render_card(card_facts(size_bytes={"tfrecord": 1}, preview=None, quality={"FID": 1.5}))
+    assert not {"configs", "dataset_info"} & set(front_matter(card))
+    assert "parquet" not in card
+    assert "preview" not in card
+    assert "| FID | 1.5 |" in card
+
+
+def test_card_without_tfrecord_does_not_mention_it():
+    card = render_card(card_facts(size_bytes={"parquet": 1}))
+    assert "tfds" not in card
+    assert "TFRecord" not in card
+
+
+@pytest.mark.parametrize(
+    ("rows", "category"),
+    [
+        (1, "n<1K"),
+        (999, "n<1K"),
+        (1000, "1K<n<10K"),
+        (10**6, "1M<n<10M"),
+        (10**12 - 1, "100B<n<1T"),
+        (10**12, "n>1T"),
+    ],
+)
+def test_card_size_category(rows, category):
+    assert front_matter(render_card(card_facts(label_counts={0: rows})))["size_categories"] == [category]
+
+
+def test_writers_card_and_metadata_load_neither_tensorflow_nor_ray(run_python):
+    result = run_python(
+        "import sys, jobs.writers, jobs.card, jobs.tfds_metadata; "
+        "sys.exit(','.join({'tensorflow', 'keras', 'ray', 'datasets'} & set(sys.modules)))"
+    )
+    assert result.returncode == 0, result.stderr
+
+
+GOLDEN_RECORD = ""
