@@ -105,7 +105,10 @@ def _set_name(source: str) -> str:
 
 
 def _from_keras(source: str) -> tuple[Any, Any]:
-    from keras import datasets
+    from ganmodel.device import quiet_start
+
+    with quiet_start():
+        from keras import datasets
 
     try:
         # Keras tells of its download on stdout, which belongs to a command's result.

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ganmodel.config import Precision
 
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
@@ -28,10 +32,25 @@ def choose_precision(*, has_gpu: bool, flags: set[str]) -> Precision:
     return "mixed_bfloat16" if has_gpu or flags & _BFLOAT16_FLAGS else "float32"
 
 
-def quiet_tensorflow() -> None:
-    """Silence TensorFlow's start-up lines; call before it is imported."""
+@contextmanager
+def quiet_start() -> Iterator[None]:
+    """Keep what Keras and TensorFlow print while they are imported from the user.
+
+    TensorFlow 2.21 writes some lines to file descriptor 2 before it reads TF_CPP_MIN_LOG_LEVEL, so the
+    descriptor is turned away for as long. What fails still raises.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    away = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(away, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(away)
 
 
 def configure_tensorflow(*, threads: int | None = None, logical_cpus: int = 0) -> Any:
@@ -42,10 +61,11 @@ def configure_tensorflow(*, threads: int | None = None, logical_cpus: int = 0) -
         logical_cpus: split the CPU into this many devices (0: leave it whole), so that several
             replicas can be tried where there is no GPU.
     """
-    quiet_tensorflow()
-    import tensorflow as tf
+    with quiet_start():
+        import tensorflow as tf
 
-    for gpu in tf.config.list_physical_devices("GPU"):
+        gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     if threads is not None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ganmodel.errors import ModelError
+from ganmodel.errors import GangenError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,13 +47,21 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic]], note: str
         path: where to; replaced if it exists.
         arrays: name to array.
         note: text kept beside them (one value: the format does not order several).
+
+    Raises:
+        GangenError: the disk is full or refuses; what was there before stays.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     # safetensors writes the memory behind an array as it lies, whatever the array's strides say.
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    with replace_on_success(path) as temporary:
-        save_file(contiguous, temporary, metadata={"note": note} if note else None)
+    try:
+        with replace_on_success(path) as temporary:
+            save_file(contiguous, temporary, metadata={"note": note} if note else None)
+            temporary.chmod(0o644)  # safetensors creates it for the owner alone
+    except (OSError, SafetensorError) as err:
+        raise GangenError(f"{path}: cannot be written ({err}); what was there before is kept") from err
 
 
 def load_arrays(path: Path) -> tuple[dict[str, NDArray[np.generic]], str]:

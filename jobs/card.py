@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from jobs.card_examples import examples
-from jobs.writers import FORMATS
+from jobs.writers import FORMATS, SPLIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from jobs.writers.encode import ImageEncoding
-
-SPLIT = "train"
 
 _SIZE_CATEGORIES = (
     (10**3, "n<1K"),

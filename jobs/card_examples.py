@@ -41,6 +41,7 @@ _TFRECORD = {
 import tensorflow_datasets as tfds
 
 builder = tfds.builder_from_directory("DIR/{folder}")
+# Files are read in turns: `index` tells a row's place.
 rows = builder.as_dataset(split="train", as_supervised=True)  # (image [28, 28, 1] uint8, label int64)""",
     "`tf.data`": """\
 import tensorflow as tf

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="gangen",
     help="Make synthetic handwritten digits by the million.",
-    epilog="Example:  gangen generate --count 1e5 --out data/digits",
+    epilog="\b\nExample:\n  gangen generate --count 1e5 --out data/digits",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -50,7 +50,9 @@ def gangen(
     """Make synthetic handwritten digits by the million."""
 
 
-@app.command(epilog="Example:  gangen generate --count 1e6 --labels balanced --seed 7 --out data/digits-1m")
+@app.command(
+    epilog="\b\nExample:\n  gangen generate --count 1e6 --labels balanced --seed 7 --out data/digits-1m"
+)
 def generate(
     count: Annotated[str, typer.Option(metavar="N", help="Rows: 1000, 1_000_000, 1e6 or 1M; up to 1e12.")],
     out: Annotated[
@@ -127,7 +129,7 @@ def generate(
 
 
 @app.command(
-    epilog="Example:  gangen train --dataset digits --preset tiny --steps 500 --model-dir runs/first"
+    epilog="\b\nExample:\n  gangen train --dataset digits --preset tiny --steps 500 --model-dir runs/first"
 )
 def train(
     dataset: Annotated[

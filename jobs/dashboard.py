@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ganmodel.errors import ClusterError
+from jobs.progress import say
 from jobs.ray_token import MODE_VARIABLE, PATH_VARIABLE, Token, find_token, is_exposed
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Dashboard:
 
     Attributes:
         address: as given.
+        has_token: a token goes with every request.
         client: a connected `ray.job_submission.JobSubmissionClient`; call it through `ask`.
 
     Raises:
@@ -46,9 +47,9 @@ class Dashboard:
         self.address = address
         self._mode = environ.get(MODE_VARIABLE, "")
         self._token = find_token(environ)
+        self.has_token = self._token is not None
         if self._token and is_exposed(address):
-            text = f"warning: the Ray token goes unencrypted to {address}; use https or a tunnel to 127.0.0.1"
-            print(text, file=sys.stderr, flush=True)  # noqa: T201
+            say(f"warning: the Ray token goes unencrypted to {address}; use https or a tunnel to 127.0.0.1")
         with self._one_line():
             try:
                 self.client = _connect(address, self._token)
@@ -100,21 +101,29 @@ class Dashboard:
 def _connect(address: str, token: Token | None) -> Any:
     from ray.job_submission import JobSubmissionClient
 
-    for name in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in (
+        "dashboard.modules.dashboard_sdk",
+        "dashboard.modules.job.sdk",
+        "_private.runtime_env.packaging",
+    ):
+        logging.getLogger(f"ray.{name}").setLevel(logging.WARNING)
 
-    class PatientClient(JobSubmissionClient):  # type: ignore[misc]
-        def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
-            return super()._do_request(method, endpoint, **{"timeout": (CONNECT_S, ANSWER_S), **options})
+    def request(self: Any, method: str, endpoint: str, **options: Any) -> Any:
+        options.setdefault("timeout", (CONNECT_S, ANSWER_S))
+        return JobSubmissionClient._do_request(self, method, endpoint, **options)
 
+    patient_client: Any = type("PatientClient", (JobSubmissionClient,), {"_do_request": request})
     # Ray lets these variables override the argument; while it looks at them they say the same.
     before = {name: os.environ.get(name) for name in ADDRESS_VARIABLES}
     os.environ.update(dict.fromkeys(ADDRESS_VARIABLES, address))
     try:
-        return PatientClient(address, headers=token.headers() if token else {})
+        return patient_client(address, headers=token.headers() if token else {})
     finally:
         for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _last_line(err: Exception) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ganmodel import __version__
-from jobs.card import SPLIT, CardFacts, render_card
+from jobs.card import CardFacts, render_card
 from jobs.manifest import MANIFEST_FILE, build_manifest, to_json
 from jobs.storage import PENDING, PREVIEW_FILE
 from jobs.tfds_metadata import TfdsDataset, TfdsSplit, render_metadata
-from jobs.writers import FORMATS
+from jobs.writers import FORMATS, SPLIT
 from jobs.writers.tfrecord import folder
 
 if TYPE_CHECKING:

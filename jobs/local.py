@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 OBJECT_STORE_BYTES = 100 * 2**20
 """Only commit records pass through Ray's object store."""
 
+START_ATTEMPTS = 3
+"""Ray gives its raylet 30 s to appear (2.60, `node.py`), which a busy machine may miss once."""
+
 
 def local_ray(num_workers: int = 1) -> Callable[[], AbstractContextManager[None]]:
     """Return what starts a local Ray with room for `num_workers` one-core actors and stops it again.
@@ -25,22 +28,29 @@ def local_ray(num_workers: int = 1) -> Callable[[], AbstractContextManager[None]
 
     @contextmanager
     def connect() -> Iterator[None]:
-        os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+        # Ray's own switch, meant for macOS and Windows, for a node that binds 127.0.0.1 and nothing else.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         import ray
 
-        try:
-            ray.init(
-                address="local",
-                num_cpus=max(num_workers, os.cpu_count() or 1),
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                object_store_memory=OBJECT_STORE_BYTES,
-                _node_ip_address="127.0.0.1",
-            )
-        except (RuntimeError, OSError, ConnectionError) as err:
-            raise ClusterError(f"a local Ray could not be started: {str(err).splitlines()[0]}") from err
+        for attempt in range(START_ATTEMPTS):
+            try:
+                ray.init(
+                    address="local",
+                    num_cpus=max(num_workers, os.cpu_count() or 1),
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                )
+                break
+            except Exception as err:  # Ray raises a bare Exception when a process is late
+                ray.shutdown()
+                if attempt + 1 == START_ATTEMPTS:
+                    reason = (str(err).splitlines() or [type(err).__name__])[0]
+                    raise ClusterError(
+                        f"a local Ray could not be started in {START_ATTEMPTS} attempts ({reason}); is the machine "
+                        "overloaded, or /tmp full?"
+                    ) from err
         try:
             yield
         finally:

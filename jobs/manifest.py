@@ -232,7 +232,7 @@ def build_manifest(
         gangen_version: of this code.
     """
     counts: dict[int, int] = {}
-    size_bytes = dict.fromkeys(plan.spec.formats, 0)
+    size_bytes: dict[str, int] = dict.fromkeys(plan.spec.formats, 0)
     devices: dict[str, dict[str, Any]] = {}
     for record in records:
         for label, rows in record.label_counts.items():

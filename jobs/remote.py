@@ -1,45 +1,34 @@
-"""A job on a Ray cluster that already runs, by the Ray Jobs API: submitted once, followed to its end.
-
-The installed `jobs` and `ganmodel` folders travel with the job, so the cluster runs the code that was typed at.
-Data and models do not: they go by path or URI.
-"""
+"""A job on a Ray cluster that already runs, by the Ray Jobs API: submitted once, followed to its end."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import itertools
 import os
 import re
 import shlex
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from ganmodel.errors import ClusterError, SpecError
 from jobs.dashboard import ADDRESS_VARIABLES, Dashboard, NoAnswer
+from jobs.ray_token import MODE_VARIABLE
+from jobs.upload import python_command, runtime_env
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-MAX_PACKAGE_BYTES = 32 * 2**20
-"""What may travel. The dashboard refuses uploads over 100 MiB with an unreadable error (ray issue 55877)."""
-
-NOT_TRAVELLING = ("__pycache__", "*.pyc")
-
-SILENCE_S = 30.0
-"""A log stream quiet for this long may be a dead connection: ask whether the job has ended."""
 POLL_S = 2.0
+"""Seconds between questions after a job; also how long a log stream may be silent before one is asked."""
+
 LOST_AFTER_S = 120.0
 """Give up on a cluster that has not answered for this long."""
 
-PYTHON_VARIABLE = "GANGEN_PYTHON"
-HOOK_VARIABLE = "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR"
-"""Ray's name for the function a worker process calls when it starts (`ray._private.ray_constants`)."""
+NOISE = re.compile(r"^(.* -- Runtime env is setting up\.|Running entrypoint for job .*)\n", re.MULTILINE)
+"""What Ray writes into the job's log before the job does."""
 
 ENDED = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
 
@@ -69,13 +58,11 @@ def check_address(address: str) -> None:
         host, port = url.hostname, url.port
     except ValueError:
         raise SpecError(f"{wanted}, got '{address}'") from None
-    if url.username is not None:
-        raise SpecError(f"{wanted}, without a user name or password in it")
+    if "@" in url.netloc or url.query or url.fragment:  # may hold a secret: not repeated
+        raise SpecError(f"{wanted}, without a user, password or query in it")
     if url.scheme == "ray":
-        raise SpecError(
-            f"{wanted}; '{address}' is for Ray Client, jobs go to the dashboard's port, usually 8265"
-        )
-    if url.scheme not in ("http", "https") or not host or port == 0 or url.query or url.fragment:
+        raise SpecError(f"{wanted}; '{address}' is for Ray Client, jobs go to the dashboard's port")
+    if url.scheme not in ("http", "https") or not host or port == 0:
         raise SpecError(f"{wanted}, got '{address}'")
 
 
@@ -87,9 +74,10 @@ class JobRequest:
         kind: what the entrypoint is to do.
         spec_json: the spec, passed to the entrypoint as base64url.
         submission_id: identity of the job: two requests of one id run once.
-        entrypoint_module: module run on the cluster as `python -m MODULE KIND SPEC`.
+        entrypoint_module: run on the cluster as `python -m MODULE KIND SPEC`.
         num_cpus: CPUs reserved for the entrypoint. With 0 CPUs and GPUs it runs on the head node.
         num_gpus: GPUs reserved for the entrypoint.
+        attach_to_succeeded: take a job of this id that has succeeded for the one asked for; False runs it again.
     """
 
     kind: Literal["generate", "train"]
@@ -98,18 +86,12 @@ class JobRequest:
     entrypoint_module: str = "jobs.entrypoint"
     num_cpus: float = 0
     num_gpus: float = 0
+    attach_to_succeeded: bool = True
 
     def entrypoint(self) -> str:
-        """Return the shell command that runs the job.
-
-        Ray hands it to `sh -c` with the environment of the cluster's daemon. A cluster started as
-        `/some/venv/bin/ray start` need not have that venv on its PATH, so `python` may be another Python, or none.
-        Only a Ray worker knows which Python it is: `announce_python` has it say so. Where that did not happen, the
-        `python3` on the PATH is the best guess. `-P`: a `jobs` folder where the cluster was started is not ours.
-        """
+        """Return the shell command that runs the job."""
         spec = base64.urlsafe_b64encode(self.spec_json.encode()).decode()
-        command = shlex.join(["-P", "-m", self.entrypoint_module, self.kind, spec])
-        return f'exec "${{{PYTHON_VARIABLE}:-python3}}" {command}'
+        return python_command(self.entrypoint_module, self.kind, spec)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,31 +109,6 @@ class JobOutcome:
     status: str
     message: str
     exit_code: int | None = None
-
-
-def announce_python() -> None:
-    """Tell child processes which Python this is.
-
-    Runs at the start of every worker process of a job. The one that matters is Ray's job supervisor: it is the parent
-    of the entrypoint's shell, whose environment is a copy of its own.
-    """
-    os.environ[PYTHON_VARIABLE] = sys.executable
-
-
-def check_size(folders: Sequence[Path], limit_bytes: int = MAX_PACKAGE_BYTES) -> None:
-    """Check that folders are small enough to travel with a job.
-
-    Raises:
-        ClusterError: they are larger than `limit_bytes` together.
-    """
-    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
-    size = sum(f.stat().st_size for f in files if "__pycache__" not in f.parts and f.suffix != ".pyc")
-    if size > limit_bytes:
-        names = " and ".join(str(folder) for folder in folders)
-        raise ClusterError(
-            f"the package in {names} is {size / 2**20:,.0f} MiB, at most {limit_bytes / 2**20:,.0f} MiB may travel "
-            "with a job: keep data and models out of it and pass their paths"
-        )
 
 
 class JobsClient:
@@ -179,7 +136,7 @@ class JobsClient:
         """Submit a job, or find that it is there already.
 
         A job of the same id that waits, runs or has succeeded is the job that was asked for. One that failed or was
-        stopped is tried again under the next free id, `ID-2`, `ID-3`, ...: Ray never takes an id twice.
+        stopped is run again under the next free id, `ID-2`, `ID-3`, ...: Ray never takes an id twice.
 
         Returns:
             The id to follow.
@@ -187,15 +144,32 @@ class JobsClient:
         Raises:
             ClusterError: the cluster is gone, refuses us or the job.
         """
-        for attempt in itertools.count(1):
-            submission_id = request.submission_id + (f"-{attempt}" if attempt > 1 else "")
+        submission_id, attempt = request.submission_id, 1
+        over = ENDED - {"SUCCEEDED"} if request.attach_to_succeeded else ENDED
+        while True:
             details = self._find(submission_id)
-            if details is None and self._submit(request, submission_id):
+            if details is None:
+                if self._submit(request, submission_id):
+                    return submission_id
+                details = self._details(submission_id)
+            if _status(details) not in over:
                 return submission_id
-            details = details or self._find(submission_id)
-            if details is None or _status(details) not in ("FAILED", "STOPPED"):
-                return submission_id
-        raise AssertionError  # count() has no end
+            attempt += 1
+            submission_id = f"{request.submission_id}-{attempt}"
+
+    def commands(self, submission_id: str) -> dict[str, str]:
+        """Return Ray's own commands for a job: `status`, `logs` and `stop`, as a shell takes them.
+
+        They set variables, because Ray's commands let `RAY_ADDRESS` override their `--address`, and send a token only
+        when they are told to.
+        """
+        variables = f"{ADDRESS_VARIABLES[0]}={shlex.quote(self.address)}"
+        if self._dashboard.has_token:
+            variables += f" {MODE_VARIABLE}=token"
+        words = {"status": "status", "logs": "logs --follow", "stop": "stop"}
+        return {
+            name: f"{variables} ray job {verb} {shlex.quote(submission_id)}" for name, verb in words.items()
+        }
 
     def status(self, submission_id: str) -> str:
         """Return `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `STOPPED`.
@@ -218,8 +192,8 @@ class JobsClient:
         Raises:
             ClusterError: there is no such job, the cluster refuses us, or has not answered for `LOST_AFTER_S`.
         """
-        self._details(submission_id)
-        num_written = asyncio.run(self._stream(submission_id, write))
+        is_over = self.status(submission_id) in ENDED
+        num_written = 0 if is_over else asyncio.run(self._stream(submission_id, write))
         last_answer = time.monotonic()
         while True:
             try:
@@ -228,7 +202,7 @@ class JobsClient:
                 with suppress(NoAnswer):
                     text = self._dashboard.ask(lambda: self._client.get_job_logs(submission_id))[num_written:]
                     if text:
-                        write(text)
+                        write(NOISE.sub("", text))
                         num_written += len(text)
                 if _status(details) in ENDED:
                     return _outcome(submission_id, details)
@@ -248,13 +222,13 @@ class JobsClient:
         piece = asyncio.ensure_future(anext(stream))
         try:
             while True:
-                await asyncio.wait({piece}, timeout=SILENCE_S)
+                await asyncio.wait({piece}, timeout=POLL_S)
                 if piece.done():
                     try:
                         text = piece.result()
                     except broken:
                         break
-                    write(text)
+                    write(NOISE.sub("", text))
                     num_written += len(text)
                     piece = asyncio.ensure_future(anext(stream))
                 elif self._has_ended(submission_id):
@@ -273,11 +247,7 @@ class JobsClient:
 
     def _submit(self, request: JobRequest, submission_id: str) -> bool:
         """Submit under one id; return False where another client took the id first."""
-        import ganmodel
-        import jobs
-
-        folders = [Path(str(package.__file__)).parent for package in (jobs, ganmodel)]
-        check_size(folders)
+        environment = runtime_env()
         try:
             self._dashboard.ask(
                 lambda: self._client.submit_job(
@@ -286,14 +256,7 @@ class JobsClient:
                     entrypoint_num_cpus=request.num_cpus,
                     entrypoint_num_gpus=request.num_gpus,
                     metadata={"job_name": f"gangen {request.kind}"},
-                    runtime_env={
-                        "py_modules": [str(folder) for folder in folders],
-                        "excludes": list(NOT_TRAVELLING),
-                        "env_vars": {
-                            "TF_CPP_MIN_LOG_LEVEL": "3",
-                            HOOK_VARIABLE: f"{announce_python.__module__}.{announce_python.__qualname__}",
-                        },
-                    },
+                    runtime_env=environment,
                 )
             )
         except ClusterError as err:
@@ -306,7 +269,7 @@ class JobsClient:
         details = self._find(submission_id)
         if details is None:
             raise ClusterError(
-                f"the Ray cluster at {self.address} has no job {submission_id}; was it restarted?"
+                f"no job {submission_id} on the Ray cluster at {self.address}; was it restarted?"
             )
         return details
 

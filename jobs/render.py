@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from jobs.writers import FORMATS
+from jobs.writers import FORMATS, SPLIT
 
 if TYPE_CHECKING:
     from jobs.plan import Plan
@@ -36,8 +36,8 @@ def plan_facts(spec: GenerateSpec, plan: Plan) -> dict[str, Any]:
         "labels": dataset.labels,
         "label_counts": plan.expected_counts(),
         "estimated_bytes": plan.estimated_bytes(),
-        "first_files": [FORMATS[f].file_name(dataset.name, "train", first.index) for f in dataset.formats],
-        "last_files": [FORMATS[f].file_name(dataset.name, "train", last.index) for f in dataset.formats],
+        "first_files": [FORMATS[f].file_name(dataset.name, SPLIT, first.index) for f in dataset.formats],
+        "last_files": [FORMATS[f].file_name(dataset.name, SPLIT, last.index) for f in dataset.formats],
     }
 
 

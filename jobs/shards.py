@@ -12,7 +12,6 @@ from ganmodel.errors import GangenError, ModelError
 from ganmodel.labels import parse_labels
 from ganmodel.png import encode_png, tile
 from ganmodel.weights import file_sha256
-from jobs.card import SPLIT
 from jobs.manifest import (
     FileRecord,
     ShardRecord,
@@ -24,7 +23,7 @@ from jobs.manifest import (
 )
 from jobs.plan import Plan
 from jobs.storage import PREVIEW_FILE, open_storage, target_errors
-from jobs.writers import FORMATS
+from jobs.writers import FORMATS, SPLIT
 from jobs.writers.encode import encode_rows
 
 if TYPE_CHECKING:
@@ -74,12 +73,12 @@ class ShardMaker:
         done = read_record(self._storage, self._plan, task)
         if done is not None:
             return done
-        names = {
+        names: dict[str, str] = {
             name: FORMATS[name].file_name(self._dataset.name, SPLIT, task.index)
             for name in self._dataset.formats
         }
         with target_errors(self._storage.root), ExitStack() as cleanup:
-            temporaries = {}
+            temporaries: dict[str, Path] = {}
             for format_name, name in names.items():
                 temporaries[format_name] = self._storage.temporary(name)
                 cleanup.callback(temporaries[format_name].unlink, missing_ok=True)

@@ -78,7 +78,7 @@ class DatasetSpec(FrozenModel):
     shard_rows: Annotated[int, Field(ge=BLOCK_ROWS, multiple_of=BLOCK_ROWS)]
     formats: tuple[Literal["parquet", "tfrecord"], ...]
     image_encoding: Literal["png", "raw"]
-    block_rows: Literal[1000] = BLOCK_ROWS
+    block_rows: Literal[1000] = 1000
     precision: Literal["float32"] = "float32"
 
     @field_validator("labels")

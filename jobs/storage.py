@@ -148,7 +148,7 @@ class LocalStorage:
         """Return a small file's content, None if it is not there."""
         try:
             return self.path(name).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def size(self, name: str) -> int | None:

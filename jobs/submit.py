@@ -6,11 +6,10 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from ganmodel.device import quiet_tensorflow
 from ganmodel.errors import ClusterError, SpecError
 from jobs import render
 from jobs.entrypoint import interrupt_on_sigterm
@@ -127,7 +126,6 @@ def _check_training(spec: TrainSpec) -> None:
     """Find what is wrong with the data, the folder or the configuration before Ray and TensorFlow load."""
     from ganmodel.data import load_training_set, needs_download
 
-    quiet_tensorflow()
     folder = Path(spec.model_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -149,7 +147,9 @@ def _check_training(spec: TrainSpec) -> None:
         say(f"data: {len(training_set.labels):,} images of {training_set.name}")
 
 
-def _submit(address: str, kind: str, spec_json: str, submission_id: str, options: RunOptions) -> bool:
+def _submit(
+    address: str, kind: Literal["generate", "train"], spec_json: str, submission_id: str, options: RunOptions
+) -> bool:
     """Submit a job and follow it; return whether it was waited for. Anything but success raises."""
     say(f"cluster: {address}")
     client = JobsClient(address)

@@ -7,12 +7,15 @@ import os
 import socket
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 
-from ganmodel.device import choose_precision, cpu_flags, quiet_tensorflow
+from ganmodel.device import choose_precision, cpu_flags
 from jobs.specs import GenerateSpec, TrainSpec
+
+if TYPE_CHECKING:
+    from jobs.manifest import ShardRecord
 
 
 @ray.remote(max_restarts=0)
@@ -36,7 +39,7 @@ class GenerateWorker:
         """Make shard `index` and return its commit record as JSON."""
         from jobs.plan import Plan
 
-        record = self._maker.make(Plan(self._spec.dataset).task(index))
+        record: ShardRecord = self._maker.make(Plan(self._spec.dataset).task(index))
         return record.model_dump_json()
 
 
@@ -64,7 +67,6 @@ class TrainWorker:
         Returns:
             `TrainResult` as a dict.
         """
-        quiet_tensorflow()
         if tf_config is not None:
             os.environ["TF_CONFIG"] = json.dumps(tf_config)
         from dataclasses import asdict

@@ -1,7 +1,7 @@
 """File formats: one small module each, and a table from name to writer.
 
-Writers neither plan nor publish. They write the path they are given; a file is whole once `close` returned,
-and a writer that is dropped before that leaves a file `count_rows` tells from a whole one by its rows.
+Writers neither plan nor publish. They write the path they are given, and the file is whole once `close` returned.
+A writer that is dropped before that may leave a file that reads well and lacks rows: `count_rows` tells.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jobs.writers.encode import EncodedRows, ImageEncoding
+
+
+SPLIT = "train"
+"""The one split of every data set."""
 
 
 class ShardWriter(Protocol):

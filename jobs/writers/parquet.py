@@ -84,7 +84,7 @@ class ParquetShardWriter:
         self._schema = arrow_schema(class_names)
         self._pending: list[pa.RecordBatch] = []
         self._num_pending = 0
-        self._file = path.open("wb")
+        self._file = pa.OSFile(str(path), "wb")
         self._writer = pq.ParquetWriter(
             self._file,
             self._schema,
@@ -119,7 +119,6 @@ class ParquetShardWriter:
             if self._num_pending:
                 self._write(self._num_pending)
             self._checked(self._writer.close)
-            self._file.flush()
             os.fsync(self._file.fileno())
 
     def _write(self, num_rows: int) -> None:

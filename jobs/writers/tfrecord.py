@@ -19,6 +19,7 @@ import struct
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 from crc32c import crc32c
 
 from ganmodel.errors import GangenError
@@ -127,7 +128,7 @@ class TFRecordShardWriter:
 
     def __init__(self, path: Path, *, image_encoding: ImageEncoding, class_names: Sequence[str]) -> None:
         del image_encoding, class_names
-        self._file = path.open("wb")
+        self._file = pa.OSFile(str(path), "wb")
         # By sizes of image and tail: at most some hundred of the one, a dozen of the other.
         self._leads: dict[tuple[int, int], tuple[bytes, bytes]] = {}
         self._labels: dict[int, bytes] = {}
@@ -156,7 +157,6 @@ class TFRecordShardWriter:
     def close(self) -> None:
         """Flush and see the file on the disk."""
         with self._file:
-            self._file.flush()
             os.fsync(self._file.fileno())
 
 

@@ -17,6 +17,7 @@ LAYERS = (
     "jobs.requests",
     "jobs.entrypoint",
     "jobs.remote",
+    "jobs.upload",
     "jobs.dashboard",
     "jobs.ray_token",
     "jobs.local",
@@ -192,7 +193,8 @@ def test_every_package_is_shipped() -> None:
 
 
 def test_every_module_has_its_place_and_every_place_its_module() -> None:
-    assert sorted(module_files()) == sorted(LAYERS)
+    assert len(set(LAYERS)) == len(LAYERS)
+    assert set(LAYERS) ^ set(module_files()) == set()
 
 
 @pytest.mark.parametrize(("module", "path"), [pytest.param(m, p, id=m) for m, p in module_files().items()])

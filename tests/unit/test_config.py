@@ -103,7 +103,7 @@ def test_a_preset_makes_a_valid_run_and_its_summary_tells_its_true_cost(tiny_con
 
 
 def test_an_unknown_preset_is_refused_and_the_known_ones_are_named():
-    with pytest.raises(SpecError, match="^--preset: there is no 'huge'; choose fast, best, tiny$"):
+    with pytest.raises(SpecError, match=r"^--preset: there is no 'huge'; choose fast, best, tiny$"):
         find_preset("huge")
 
 

@@ -187,7 +187,7 @@ def test_one_rule_has_one_canonical_form_however_it_is_typed(typed, canonical):
     ],
 )
 def test_a_rule_that_cannot_be_followed_is_refused_in_one_line(text, reason):
-    with pytest.raises(SpecError, match="^--labels: ") as err:
+    with pytest.raises(SpecError, match=r"^--labels: ") as err:
         parse_labels(text)
     assert reason in str(err.value)
     assert "\n" not in str(err.value)

@@ -1,12 +1,13 @@
 """The exported model: what is read back, and every way in which it is refused."""
 
 import json
+import resource
 
 import numpy as np
 import pytest
 
 from ganmodel.config import GeneratorConfig
-from ganmodel.errors import ModelError
+from ganmodel.errors import GangenError, ModelError
 from ganmodel.model_dir import (
     MODEL_FILE,
     PRETRAINED,
@@ -161,9 +162,14 @@ def test_a_write_that_fails_half_way_leaves_what_was_there(tmp_path, old):
     path = tmp_path / "file"
     if old:
         path.write_bytes(old)
-    with pytest.raises(OSError, match="boom"), replace_on_success(path) as temporary:
-        temporary.write_bytes(b"half")
-        raise OSError("boom")
+
+    def write_half():
+        with replace_on_success(path) as temporary:
+            temporary.write_bytes(b"half")
+            raise OSError("boom")
+
+    with pytest.raises(OSError, match="boom"):
+        write_half()
     assert [p.read_bytes() for p in tmp_path.iterdir()] == ([old] if old else [])
 
 
@@ -188,6 +194,21 @@ def test_arrays_keep_values_shapes_dtypes_and_note(tmp_path):
     assert {k: (v.dtype, v.shape, v.tolist()) for k, v in back.items()} == {
         k: (v.dtype, v.shape, v.tolist()) for k, v in arrays.items()
     }
+
+
+def test_arrays_a_full_disk_cuts_off_leave_what_was_there(tmp_path):
+    path = tmp_path / "file"
+    save_arrays(path, ARRAYS)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(GangenError, match="file: cannot be written") as err:
+            save_arrays(path, {"large": np.ones(10_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(err.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert load_arrays(path)[0].keys() == ARRAYS.keys()
 
 
 @pytest.mark.parametrize("keep", [0, 5, 40, -1])

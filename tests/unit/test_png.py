@@ -1,6 +1,7 @@
 """PNG bytes and sheets, read back by Pillow."""
 
 import io
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -73,5 +74,5 @@ def test_joined_pieces_are_cut_apart_again_by_their_offsets(pieces):
     joined, offsets = concatenated(pieces)
     assert offsets.dtype == np.int64
     assert len(offsets) == len(pieces) + 1
-    assert [joined[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)] == pieces
+    assert [joined[a:b] for a, b in pairwise(offsets)] == pieces
     assert offsets[-1] == len(joined)

@@ -54,7 +54,7 @@ def test_a_write_that_fails_half_way_leaves_the_old_content(
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 def test_hopeless_refusals_become_one_line(code: int) -> None:
-    with pytest.raises(TargetError, match="--out /x: .*same command"), target_errors("/x"):
+    with pytest.raises(TargetError, match=r"--out /x: .*same command"), target_errors("/x"):
         raise OSError(code, "whatever")
 
 

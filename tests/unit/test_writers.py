@@ -24,6 +24,12 @@ from jobs.writers import FORMATS
 from jobs.writers.encode import EncodedRows, encode_rows
 from jobs.writers.parquet import PGM_HEADER, ROW_GROUP_ROWS
 
+GOLDEN_RECORD = (
+    "36000000000000004f578cef0a340a110a05696d61676512080a060a04504e47210a0f0a05696e64"
+    "657812061a040a02ac020a0e0a056c6162656c12051a030a01077751ec0b"
+)
+"""Image b"PNG!", index 300, label 7, as TensorFlow 2.21 writes them."""
+
 CLASSES = tuple("0123456789")
 ENCODINGS = ("png", "raw")
 
@@ -136,19 +142,12 @@ def test_a_file_that_ends_too_early_is_noticed_wherever_it_ends(tmp_path, format
             assert str(path) in str(err)  # noqa: PT017 - a cut between two records raises nothing
 
 
-def test_a_dropped_writer_leaves_no_file_that_counts_as_whole(tmp_path, kind):
-    format_name, encoding = kind
-    images, labels = random_rows(12_000)
-    writer = FORMATS[format_name].open(tmp_path / "shard", image_encoding=encoding, class_names=CLASSES)
-    writer.append(encode_rows(images, labels, 0, encoding))
-    if format_name == "tfrecord":
-        writer._file.truncate(writer._file.tell() - 1)
+def test_a_dropped_parquet_writer_reads_well_and_lacks_rows(tmp_path):
+    writer = FORMATS["parquet"].open(tmp_path / "shard", image_encoding="png", class_names=CLASSES)
+    writer.append(encode_rows(*random_rows(12_000), 0, "png"))
     del writer
     gc.collect()
-    try:
-        assert FORMATS[format_name].count_rows(tmp_path / "shard") < 12_000
-    except GangenError:
-        pass
+    assert FORMATS["parquet"].count_rows(tmp_path / "shard") == ROW_GROUP_ROWS
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
@@ -156,18 +155,17 @@ def test_a_full_disk_is_the_systems_own_error_and_raised_once(kind):
     format_name, encoding = kind
     images, labels = random_rows(12_000)
     rows = encode_rows(images, labels, 0, encoding)
-    writer = FORMATS[format_name].open(Path("/dev/full"), image_encoding=encoding, class_names=CLASSES)
-
-    def fill():
-        for _ in range(3):
-            writer.append(rows)
-        writer.close()
-
     with pytest.raises(OSError) as caught:
-        fill()
+        fill_disk(format_name, encoding, rows)
     assert caught.value.errno == errno.ENOSPC
-    del writer, caught
+    del caught
     gc.collect()  # a finaliser that fails again would be an unraisable error, and so a failure here
+
+
+def fill_disk(format_name, encoding, rows):
+    writer = FORMATS[format_name].open(Path("/dev/full"), image_encoding=encoding, class_names=CLASSES)
+    writer.append(rows)
+    writer.close()
 
 
 # --- Parquet
@@ -263,11 +261,11 @@ def test_a_damaged_length_is_noticed(tmp_path):
     path = tmp_path / "shard"
     write(path, "tfrecord", "raw", [3])
     data = bytearray(path.read_bytes())
-    for at in (0, 3, 8, 11, 858, 858 * 2 + 7):
+    for at in (0, 3, 8, 11, 854, 854 * 2 + 7):
         damaged = data.copy()
         damaged[at] ^= 1
         path.write_bytes(damaged)
-        with pytest.raises(GangenError, match=f"damaged length in record {at // 858}"):
+        with pytest.raises(GangenError, match=f"damaged length in record {at // 854}"):
             FORMATS["tfrecord"].count_rows(path)
 
 
@@ -275,7 +273,7 @@ def test_a_cut_record_is_named(tmp_path):
     path = tmp_path / "shard"
     write(path, "tfrecord", "raw", [3])
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(GangenError, match=f"ends within record 2 at byte {858 * 2:,}"):
+    with pytest.raises(GangenError, match=f"ends within record 2 at byte {854 * 2:,}"):
         FORMATS["tfrecord"].count_rows(path)
 
 
@@ -380,9 +378,6 @@ def test_card_size_category(rows, category):
 def test_writers_card_and_metadata_load_neither_tensorflow_nor_ray(run_python):
     result = run_python(
         "import sys, jobs.writers, jobs.card, jobs.tfds_metadata; "
-        "sys.exit(','.join({'tensorflow', 'keras', 'ray', 'datasets'} & set(sys.modules)))"
+        "sys.exit(','.join({'tensorflow', 'keras', 'ray', 'datasets'} & set(sys.modules)) or 0)"
     )
     assert result.returncode == 0, result.stderr
-
-
-GOLDEN_RECORD = ""

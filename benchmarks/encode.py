@@ -1,0 +1,137 @@
+"""Rows a second of encoding and writing, on one core: `python benchmarks/encode.py [--rows N] [--json]`.
+
+The images are soft rings (some 290 bytes as PNG), the same in every run; `--npz` takes
+real ones in Keras' layout. Each stage is timed alone; the best of `--repeats` counts, in CPU seconds of this
+process, and a writer's time includes closing the file. Nothing else should run meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+import pyarrow as pa
+
+from ganmodel.latents import BLOCK_ROWS
+from jobs.writers import FORMATS
+from jobs.writers.encode import ImageEncoding, encode_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from jobs.writers.encode import EncodedRows
+
+CLASS_NAMES = tuple("0123456789")
+
+
+def draw_images(count: int) -> NDArray[np.uint8]:
+    """Return [count, 28, 28] uint8: a soft ring each, which compresses about as well as MNIST."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:28, 0:28].astype(np.float32)
+    cx, cy, bend, flat, width = (
+        rng.uniform(low, high, (count, 1, 1)).astype(np.float32)
+        for low, high in ((11, 17), (11, 17), (4, 8), (0.6, 1), (0.7, 1.2))
+    )
+    distance = np.abs(np.hypot(x - cx, (y - cy) * flat) - bend)
+    return (np.clip(1.5 - distance / width, 0, 1) * 255).astype(np.uint8)
+
+
+def load_images(path: Path, count: int) -> NDArray[np.uint8]:
+    """Return the first `count` training images of an .npz, starting over where it has fewer."""
+    with np.load(path) as arrays:
+        return np.resize(arrays["x_train"], (count, 28, 28))
+
+
+def rate(rows: int, repeats: int, work: Callable[[], object]) -> float:
+    """Return the rows per CPU second of the best of `repeats` calls."""
+    best = float("inf")
+    for _ in range(repeats):
+        began = time.process_time()
+        work()
+        best = min(best, time.process_time() - began)
+    return rows / best
+
+
+def encode(
+    images: NDArray[np.uint8], labels: NDArray[np.int32], encoding: ImageEncoding
+) -> list[EncodedRows]:
+    cuts = (slice(start, start + BLOCK_ROWS) for start in range(0, len(images), BLOCK_ROWS))
+    return [encode_rows(images[cut], labels[cut], cut.start, encoding) for cut in cuts]
+
+
+def write(format_name: str, path: Path, blocks: list[EncodedRows], encoding: ImageEncoding) -> None:
+    writer = FORMATS[format_name].open(path, image_encoding=encoding, class_names=CLASS_NAMES)
+    for block in blocks:
+        writer.append(block)
+    writer.close()
+
+
+def measure(images: NDArray[np.uint8], repeats: int, folder: Path) -> list[dict[str, str | float]]:
+    """Return a line for each stage: what, image encoding, rows per second, bytes a row."""
+    labels = (np.arange(len(images)) % 10).astype(np.int32)
+    lines: list[dict[str, str | float]] = []
+
+    def add(stage: str, encoding: str, size_bytes: int, work: Callable[[], object]) -> None:
+        per_s = round(rate(len(images), repeats, work))
+        lines.append(
+            {
+                "stage": stage,
+                "images": encoding,
+                "rows_per_s": per_s,
+                "bytes_per_row": round(size_bytes / len(images), 1),
+            }
+        )
+
+    for encoding in get_args(ImageEncoding):
+        blocks = encode(images, labels, encoding)
+        size_bytes = sum(len(block.data) for block in blocks)
+        add("encode", encoding, size_bytes, partial(encode, images, labels, encoding))
+        for name, kind in FORMATS.items():
+            path = folder / f"{name}-{encoding}"
+            write(name, path, blocks, encoding)
+            size_bytes = path.stat().st_size
+            add(f"write {name}", encoding, size_bytes, partial(write, name, path, blocks, encoding))
+            add(f"count {name}", encoding, size_bytes, partial(kind.count_rows, path))
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--rows", type=int, default=50_000, help="rows of each measurement, whole blocks of 1,000"
+    )
+    parser.add_argument("--repeats", type=int, default=3, help="times each stage runs; the best counts")
+    parser.add_argument("--npz", type=Path, help="real images, x_train of a file in Keras' layout")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    args = parser.parse_args()
+    images = load_images(args.npz, args.rows) if args.npz else draw_images(args.rows)
+    with tempfile.TemporaryDirectory() as folder:
+        lines = measure(images, args.repeats, Path(folder))
+    if args.json:
+        print(
+            json.dumps(
+                {
+                    "rows": args.rows,
+                    "python": platform.python_version(),
+                    "pyarrow": pa.__version__,
+                    "stages": lines,
+                }
+            )
+        )
+        return
+    print(f"{'stage':16} {'images':6} {'rows/s':>12} {'bytes/row':>10}")
+    for line in lines:
+        print(f"{line['stage']:16} {line['images']:6} {line['rows_per_s']:>12,} {line['bytes_per_row']:>10,}")
+
+
+if __name__ == "__main__":
+    main()
