@@ -42,7 +42,8 @@ def draw_images(count: int) -> NDArray[np.uint8]:
         for low, high in ((11, 17), (11, 17), (4, 8), (0.6, 1), (0.7, 1.2))
     )
     distance = np.abs(np.hypot(x - cx, (y - cy) * flat) - bend)
-    return (np.clip(1.5 - distance / width, 0, 1) * 255).astype(np.uint8)
+    images: NDArray[np.uint8] = (np.clip(1.5 - distance / width, 0, 1) * 255).astype(np.uint8)
+    return images
 
 
 def load_images(path: Path, count: int) -> NDArray[np.uint8]:

@@ -81,9 +81,9 @@ def dataset_facts(result: dict[str, Any], out: str) -> dict[str, Any]:
         "rows_digest": manifest.rows_digest,
         "model_digest": manifest.spec.model_digest,
         "name": manifest.spec.name,
-        "seconds": round(result["seconds"], 3),
-        "making_seconds": round(making, 3),
-        "rows_per_s": round(rows / making, 1) if making else None,
+        "seconds": result["seconds"],
+        "making_seconds": making,
+        "rows_per_s": rows / making if making else None,
     }
 
 
@@ -91,11 +91,10 @@ def dataset_text(facts: dict[str, Any]) -> str:
     """Return the text twin of `dataset_facts`; the last line says what to run next."""
     out = facts["out"]
     if facts["shards_made"]:
-        head = f"committed {facts['rows']:,} digits to {out}"
-        speed = f"  made      {facts['rows_made']:,} rows in {facts['seconds']:,.1f} s"
+        lines = [f"committed {facts['rows']:,} digits to {out}"]
         if facts["rows_per_s"]:
-            speed += f"; {facts['rows_per_s']:,.0f} rows/s once the workers were up"
-        lines = [head, speed]
+            speed = f"{facts['rows_per_s']:,.0f} rows/s once the workers were up"
+            lines.append(f"  made      {facts['rows_made']:,} rows in {facts['seconds']:,.1f} s; {speed}")
     else:
         lines = [f"nothing to do: {out} holds all {facts['rows']:,} digits"]
     for name, size in facts["size_bytes"].items():

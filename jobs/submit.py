@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -73,26 +74,34 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
 
         interrupt_on_sigterm()
         workers = spec.workers or min(os.cpu_count() or 1, plan.num_shards)
-        facts = render.dataset_facts(
-            generate(spec.model_copy(update={"workers": workers}), local_ray(workers)), spec.out
-        )
-        _print(facts, render.dataset_text(facts), options)
-        return
-    identity = hashlib.sha256(f"{plan.digest} {spec.out}".encode()).hexdigest()[:16]
-    if not _submit(address, "generate", spec.model_dump_json(), f"gangen-generate-{identity}", options):
-        return
-    manifest = read_manifest(storage)
+        result = generate(spec.model_copy(update={"workers": workers}), local_ray(workers))
+    else:
+        is_new = read_manifest(storage) is None
+        identity = hashlib.sha256(f"{plan.digest} {spec.out}".encode()).hexdigest()[:16]
+        job = f"gangen-generate-{identity}"
+        if is_new and not _submit(address, "generate", spec.model_dump_json(), job, options):
+            return
+        result = _seen_from_here(spec, is_new)
+    facts = render.dataset_facts(result, spec.out)
+    _print(facts, render.dataset_text(facts), options)
+
+
+def _seen_from_here(spec: GenerateSpec, is_new: bool) -> dict[str, Any]:
+    """Return what a job made; not what it said of itself, but the manifest it left."""
+    manifest = read_manifest(open_storage(spec.out))
     if manifest is None:
         raise ClusterError(
             f"the job succeeded, but {spec.out} cannot be seen from here; look for it on the cluster's own disks"
         )
-    result = {"manifest": manifest, "rows_made": 0, "shards_made": 0, "seconds": 0.0, "making_seconds": 0.0}
-    facts = render.dataset_facts(result, spec.out)
-    _print(
-        facts,
-        f"committed {facts['rows']:,} digits to {spec.out}\nnext: {render.next_command(facts)}",
-        options,
-    )
+    shards = len(manifest.shards) if is_new else 0
+    rows = manifest.num_rows if is_new else 0
+    return {
+        "manifest": manifest,
+        "rows_made": rows,
+        "shards_made": shards,
+        "seconds": None,
+        "making_seconds": None,
+    }
 
 
 def run_train(spec: TrainSpec, options: RunOptions) -> None:
@@ -152,24 +161,37 @@ def _submit(
 ) -> bool:
     """Submit a job and follow it; return whether it was waited for. Anything but success raises."""
     say(f"cluster: {address}")
-    client = JobsClient(address)
-    job = client.submit(JobRequest(kind=kind, spec_json=spec_json, submission_id=submission_id))
-    follow = [f"ray job {verb} --address {address} {job}" for verb in ("status", "logs --follow", "stop")]
+    client = JobsClient(address, options.environ)
+    # A job of this id that has ended is no answer: its data may be gone. A new one finds what is there at once.
+    request = JobRequest(
+        kind=kind, spec_json=spec_json, submission_id=submission_id, attach_to_succeeded=False
+    )
+    job = client.submit(request)
+    follow = client.commands(job)
     if options.no_wait:
         facts: dict[str, Any] = {"status": "submitted", "job": job, "address": address, "follow": follow}
-        _print(facts, f"submitted {job}\n" + "\n".join(f"next: {line}" for line in follow), options)
+        lines = [f"submitted {job} to {address}", *(f"  {verb:9} {line}" for verb, line in follow.items())]
+        _print(facts, "\n".join([*lines, f"next: {follow['logs']}"]), options)
         return False
     say(f"job: {job}")
     try:
-        outcome = client.follow(job, say)
+        outcome = client.follow(job, _pass_on)
     except KeyboardInterrupt:
-        say(f"the job goes on; to stop it: {follow[2]}")
+        say(f"the job goes on; to stop it: {follow['stop']}")
         raise
     if outcome.status != "SUCCEEDED":
-        raise ClusterError(
-            f"job {job} ended as {outcome.status}: {outcome.message or 'see its log above'}; {follow[1]}"
+        error = ClusterError(
+            f"job {job} ended as {outcome.status} ({outcome.message}); its log: {follow['logs']}"
         )
+        # The job ended with the code this command would have ended with.
+        error.exit_code = outcome.exit_code or error.exit_code
+        raise error
     return True
+
+
+def _pass_on(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
 
 
 def _print(facts: dict[str, Any], text: str, options: RunOptions) -> None:

@@ -118,23 +118,15 @@ class ParquetShardWriter:
         with self._file:
             if self._num_pending:
                 self._write(self._num_pending)
-            self._checked(self._writer.close)
+            self._writer.close()
             os.fsync(self._file.fileno())
 
     def _write(self, num_rows: int) -> None:
         """Write the first `num_rows` pending rows as row groups."""
         table = pa.Table.from_batches(self._pending, self._schema)
-        self._checked(self._writer.write_table, table.slice(0, num_rows), row_group_size=ROW_GROUP_ROWS)
+        self._writer.write_table(table.slice(0, num_rows), row_group_size=ROW_GROUP_ROWS)
         self._pending = table.slice(num_rows).to_batches()
         self._num_pending -= num_rows
-
-    def _checked(self, write: Any, *args: Any, **kwargs: Any) -> None:
-        try:
-            write(*args, **kwargs)
-        except BaseException:
-            # ParquetWriter's finaliser would write a footer after a failure, and print the second failure.
-            self._writer.is_open = False
-            raise
 
     def _record_batch(self, rows: EncodedRows) -> pa.RecordBatch:
         """Return rows as Arrow arrays over their own memory: no Python object a row."""

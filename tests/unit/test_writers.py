@@ -6,7 +6,7 @@ import errno
 import gc
 import io
 import json
-from pathlib import Path
+import resource
 
 import numpy as np
 import pyarrow as pa
@@ -150,21 +150,28 @@ def test_a_dropped_parquet_writer_reads_well_and_lacks_rows(tmp_path):
     assert FORMATS["parquet"].count_rows(tmp_path / "shard") == ROW_GROUP_ROWS
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_is_the_systems_own_error_and_raised_once(kind):
+@pytest.mark.parametrize(
+    ("limit", "appends"), [(0, 1), (10_000, 1), (10_000, 3)], ids=["open", "close", "append"]
+)
+def test_a_disk_that_refuses_is_the_systems_own_error_and_raised_once(tmp_path, kind, limit, appends):
     format_name, encoding = kind
-    images, labels = random_rows(12_000)
-    rows = encode_rows(images, labels, 0, encoding)
-    with pytest.raises(OSError) as caught:
-        fill_disk(format_name, encoding, rows)
-    assert caught.value.errno == errno.ENOSPC
-    del caught
-    gc.collect()  # a finaliser that fails again would be an unraisable error, and so a failure here
+    rows = encode_rows(*random_rows(5_000), 0, encoding)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(OSError) as caught:
+            fill(tmp_path / "shard", format_name, encoding, [rows] * appends)
+        assert caught.value.errno == errno.EFBIG
+        del caught
+        gc.collect()  # a finaliser that fails again would be an unraisable error, and so a failure here
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def fill_disk(format_name, encoding, rows):
-    writer = FORMATS[format_name].open(Path("/dev/full"), image_encoding=encoding, class_names=CLASSES)
-    writer.append(rows)
+def fill(path, format_name, encoding, appends):
+    writer = FORMATS[format_name].open(path, image_encoding=encoding, class_names=CLASSES)
+    for rows in appends:
+        writer.append(rows)
     writer.close()
 
 

@@ -1,6 +1,7 @@
 """The networks, their layers and losses."""
 
 import ast
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -43,8 +44,7 @@ def imported(source):
 
 @pytest.mark.parametrize("module", [ganmodel.networks, ganmodel.layers, ganmodel.losses])
 def test_networks_use_keras_alone(module):
-    with open(module.__file__) as file:
-        assert imported(file.read()) <= {"__future__", "typing", "keras", "ganmodel"}
+    assert imported(Path(module.__file__).read_text()) <= {"__future__", "typing", "keras", "ganmodel"}
 
 
 def test_an_import_of_tensorflow_would_be_noticed():

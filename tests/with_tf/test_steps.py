@@ -1,5 +1,7 @@
 """One optimizer step: its data, its losses and penalties, and its sameness over replicas."""
 
+from itertools import chain
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -66,7 +68,7 @@ def test_slices_of_replicas_make_up_the_batch_of_one(numbered, replicas):
     for step in (0, 3, 7):
         slices = [numbers(batches, step, replica, replicas) for replica in range(replicas)]
         assert [len(part) for part in slices] == [6 // replicas] * replicas
-        assert sum(slices, []) == numbers(batches, step)
+        assert list(chain(*slices)) == numbers(batches, step)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +195,6 @@ def test_the_gradient_of_loss_and_penalties_reaches_the_weights(penalised, name,
     adversarial, penalty = terms_at(above) - terms_at(below)
     weights[place].assign(start)
     rise = np.sum(gradient.astype(np.float64) * (above.astype(np.float64) - below))
-    print(name, adversarial, penalty, rise)
     assert adversarial + penalty == pytest.approx(rise, rel=0.03)
     assert abs(penalty) > 0.1 * abs(adversarial)
 

@@ -1,0 +1,96 @@
+"""Both commands on a cluster that is not ours, over HTTP, with a token."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.manifest import MANIFEST_FILE
+
+pytestmark = [pytest.mark.ray_local, pytest.mark.tf]
+
+GANGEN = str(Path(sys.executable).with_name("gangen"))
+
+
+def gangen(cluster, *arguments: str, token: str = "token") -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, **cluster.environ, "RAY_AUTH_TOKEN_PATH": str(cluster.folder / token)}
+    command = [GANGEN, *arguments, "--address", cluster.address]
+    return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=400, check=False)
+
+
+def test_a_model_is_trained_and_digits_are_made_on_the_cluster(cluster, tmp_path: Path) -> None:
+    model, out = tmp_path / "model", tmp_path / "digits"
+    trained = gangen(
+        cluster, "train", "--dataset", "digits", "--preset", "tiny", "--steps", "20", "--model-dir", str(model), "--json"
+    )  # fmt: skip
+    assert trained.returncode == 0, trained.stderr
+    assert "training on 1 worker(s), CPU only" in trained.stderr
+    assert (model / "model.json").is_file()
+    arguments = (
+        "generate",
+        "--count",
+        "2500",
+        "--model",
+        str(model),
+        "--out",
+        str(out),
+        "--shard-rows",
+        "1000",
+    )
+    made = gangen(cluster, *arguments, "--json")
+    assert made.returncode == 0, made.stderr
+    facts = json.loads(made.stdout)
+    assert (facts["rows"], facts["rows_made"], facts["shards"]) == (2500, 2500, 3)
+    assert f"cluster: {cluster.address}" in made.stderr
+    again = gangen(cluster, *arguments)
+    assert "nothing to do" in again.stdout
+    assert cluster.token not in trained.stderr + made.stderr + (out / MANIFEST_FILE).read_text()
+
+    other = gangen(cluster, *arguments, "--seed", "1")
+    assert other.returncode == 4
+    assert "seed: 0 there, 1 asked" in other.stderr
+
+
+def test_no_wait_prints_the_job_and_what_follows_it(cluster, tmp_path: Path) -> None:
+    out = tmp_path / "digits"
+    submitted = gangen(cluster, "generate", "--count", "1000", "--out", str(out), "--no-wait", "--json")
+    assert submitted.returncode == 0, submitted.stderr
+    facts = json.loads(submitted.stdout)
+    assert facts["job"].startswith("gangen-generate-")
+    assert set(facts["follow"]) == {"status", "logs", "stop"}
+    done = gangen(
+        cluster, "generate", "--count", "1000", "--out", str(out), "--json"
+    )  # Attaches to that job.
+    assert done.returncode == 0, done.stderr
+    assert f"job: {facts['job']}\n" in done.stderr
+    assert json.loads(done.stdout)["rows"] == 1000
+
+
+def test_a_job_that_fails_ends_with_its_own_exit_code(cluster, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    failed = gangen(
+        cluster,
+        "train",
+        "--dataset",
+        str(tmp_path / "gone.npz"),
+        "--preset",
+        "tiny",
+        "--model-dir",
+        str(model),
+    )
+    assert failed.returncode == 2, failed.stderr
+    assert "gone.npz: no such file" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_a_wrong_token_is_refused_with_one_line(cluster, tmp_path: Path) -> None:
+    refused = gangen(cluster, "generate", "--count", "1000", "--out", str(tmp_path / "x"), token="wrong")
+    assert refused.returncode == 6
+    assert refused.stderr.splitlines()[-1].startswith("error: ")
+    assert len(refused.stderr.splitlines()) == 2  # The address, then the error.
+    assert not (tmp_path / "x").exists()

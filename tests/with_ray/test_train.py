@@ -1,0 +1,104 @@
+"""The training job as a user runs it: interrupted and resumed, alone and in a group."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ganmodel.weights import load_arrays
+
+pytestmark = [pytest.mark.ray_local, pytest.mark.tf]
+
+GANGEN = str(Path(sys.executable).with_name("gangen"))
+STEPS = 300
+TIMEOUT_S = 400
+
+
+def command(model_dir: Path, *extra: str, steps: int = STEPS) -> list[str]:
+    fixed = ["--dataset", "digits", "--preset", "tiny", "--precision", "float32"]
+    return [GANGEN, "train", *fixed, "--steps", str(steps), "--model-dir", str(model_dir), *extra]
+
+
+def finish(model_dir: Path, *extra: str, steps: int = STEPS) -> dict[str, Any]:
+    line = [*command(model_dir, *extra, steps=steps), "--json"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+def logged(model_dir: Path) -> list[dict[str, Any]]:
+    path = model_dir / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def largest_difference(one: Path, other: Path) -> float:
+    mine, _ = load_arrays(one / "generator.safetensors")
+    theirs, _ = load_arrays(other / "generator.safetensors")
+    assert mine.keys() == theirs.keys()
+    return max(float(np.abs(mine[name] - theirs[name]).max()) for name in mine)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_run_resumes_with_no_step_lost_or_repeated(
+    stop: signal.Signals, tmp_path: Path
+) -> None:
+    folder = tmp_path / "stopped"
+    process = subprocess.Popen(command(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + TIMEOUT_S
+    while not logged(folder):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(stop)
+    _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 130, errors
+    assert "a checkpoint was written, the same command resumes" in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+    stopped_at = logged(folder)[-1]["step"]
+    assert 0 < stopped_at < STEPS
+    assert not (folder / "model.json").exists()
+
+    facts = finish(folder, "--resume")
+    assert (facts["resumed_from"], facts["step"], facts["status"]) == (stopped_at, STEPS, "finished")
+    windows = [line for line in logged(folder) if "window_steps" in line]
+    assert sum(line["window_steps"] for line in windows) == STEPS
+    assert np.cumsum([line["window_steps"] for line in windows]).tolist() == [
+        line["step"] for line in windows
+    ]
+
+    straight = tmp_path / "straight"
+    finish(straight)
+    assert largest_difference(folder, straight) == 0
+
+
+def test_two_workers_train_what_one_trains_for_the_same_global_batch(tmp_path: Path) -> None:
+    alone, group = tmp_path / "alone", tmp_path / "group"
+    finish(alone, steps=10)
+    facts = finish(group, "--strategy", "multi-worker", "--workers", "2", steps=10)
+    assert facts["step"] == 10
+    # Float rounding of another order of summation, not another step: the weights moved by 100 times that.
+    assert largest_difference(alone, group) < 1e-3
+
+
+def test_a_changed_configuration_is_refused_by_name_and_fresh_starts_over(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    finish(folder, steps=10)
+    refused = subprocess.run(
+        command(folder, "--seed", "5", steps=10),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert "seed: 0 -> 5" in refused.stderr
+    facts = finish(folder, "--seed", "5", "--fresh", steps=10)
+    assert facts["resumed_from"] == 0
