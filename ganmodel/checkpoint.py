@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from ganmodel.config import TrainConfig, first_problem
-from ganmodel.errors import ModelError, SpecError
+from ganmodel.errors import ModelError, SpecError, TrainingFailed
 from ganmodel.weights import load_arrays, replace_on_success, save_arrays
 
 if TYPE_CHECKING:
@@ -100,8 +100,19 @@ class CheckpointStore:
             self.path(step).unlink()
 
     def save(self, networks: Networks, step: int) -> Path:
-        """Write the checkpoint of `step` (steps taken so far) and delete those beyond the last few."""
+        """Write the checkpoint of `step` (steps taken so far) and delete those beyond the last few.
+
+        Raises:
+            TrainingFailed: a variable holds a NaN or an infinity, which losses show a step late or never.
+            GangenError: the disk is full or refuses.
+        """
         arrays = {name: np.asarray(v.numpy()) for name, v in networks.variables().items()}
+        bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+        if bad:
+            raise TrainingFailed(
+                f"step {step}: {bad[0]} is no longer a number; the last good checkpoint is step "
+                f"{max(self.steps(), default=0)}; try a lower --learning-rate or a higher --gamma with --fresh"
+            )
         save_arrays(self.path(step), arrays, note=json.dumps({"step": step}))
         for old in self.steps()[: -self._keep]:
             self.path(old).unlink(missing_ok=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ganmodel.config import TrainConfig
     from ganmodel.data import BatchSource
 
-METRIC_NAMES = ("d_loss", "g_loss", "r1", "r2", "logit_gap", "d_grad_norm", "g_grad_norm")
+METRIC_NAMES = ("d_loss", "g_loss", "r1", "r2", "logit_gap")
 
 
 class HoldThenDecay(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
@@ -93,7 +93,8 @@ class TrainStep:
     """A compiled step: `step(number) -> metrics`, the same update for any number of replicas.
 
     Losses are summed over the replica's examples and divided by the global batch; gradients are
-    summed over replicas. A mean within the replica would double the update on two replicas.
+    summed over replicas, by Keras' `apply` (an all-reduce of our own would sum them twice). A mean within the
+    replica would double the update on two replicas.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class TrainStep:
                 workers of a group stop after the same step.
 
         Returns:
-            Metrics in the order of `METRIC_NAMES`, [7] float32, and the number of replicas that voted to
+            Metrics in the order of `METRIC_NAMES`, [5] float32, and the number of replicas that voted to
             stop, scalar float32. Both are left on the device: reading them waits for the step.
         """
         metrics, votes = self._compiled(tf.constant(step, tf.int64), tf.constant(float(stop)))
@@ -135,9 +136,9 @@ class TrainStep:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         replica = tf.convert_to_tensor(replica, tf.int32)
         image_BHWC, label_B = self._batches.slice(step, replica, self._replicas)
-        d_loss, r1, r2, d_norm = self._discriminator_step(step, replica, image_BHWC, label_B)
-        g_loss, gap, g_norm = self._generator_step(step, replica, image_BHWC, label_B)
-        return tf.stack([d_loss, g_loss, r1, r2, gap, d_norm, g_norm])
+        d_loss, r1, r2 = self._discriminator_step(step, replica, image_BHWC, label_B)
+        g_loss, gap = self._generator_step(step, replica, image_BHWC, label_B)
+        return tf.stack([d_loss, g_loss, r1, r2, gap])
 
     def _latents(self, step: Any, replica: Any, network: int) -> Any:
         """Return this replica's rows of the step's latents, [B, Z] float32, N(0, 1)."""
@@ -162,8 +163,8 @@ class TrainStep:
             r1, r2 = (tf.reduce_sum(half) / config.batch_size for half in tf.split(penalty, 2))
             adversarial = tf.reduce_sum(discriminator_loss(real_logit, fake_logit)) / config.batch_size
             loss = adversarial + 0.5 * config.gamma * (r1 + r2)
-        norm = self._apply(nets.discriminator_optimizer, outer.gradient(loss, weights), weights)
-        return adversarial, r1, r2, norm
+        nets.discriminator_optimizer.apply(outer.gradient(loss, weights), weights)
+        return adversarial, r1, r2
 
     def _generator_step(self, step: Any, replica: Any, real_BHWC: Any, label_B: Any) -> Any:
         config, nets = self._config, self._nets
@@ -173,16 +174,9 @@ class TrainStep:
             fake_BHWC = nets.generator([self._latents(step, replica, 1), label_B], training=True)
             fake_logit = nets.discriminator([fake_BHWC, label_B], training=True)
             loss = tf.reduce_sum(generator_loss(real_logit, fake_logit)) / config.batch_size
-        norm = self._apply(nets.generator_optimizer, tape.gradient(loss, weights), weights)
+        nets.generator_optimizer.apply(tape.gradient(loss, weights), weights)
         gap = tf.reduce_sum(real_logit - fake_logit) / config.batch_size
-        return loss, gap, norm
-
-    def _apply(self, optimizer: Any, gradients: list[Any], weights: list[Any]) -> Any:
-        """Sum gradients over the replicas, apply them, and return this replica's share of their norm."""
-        context = tf.distribute.get_replica_context()
-        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        optimizer.apply(gradients, weights)
-        return tf.linalg.global_norm(gradients) / self._replicas
+        return loss, gap
 
     def _update_average(self, step: Any) -> None:
         """Move the average towards the generator; the decay ramps up, or the first weights would linger.

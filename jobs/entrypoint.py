@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import base64
-import signal
 import sys
-from typing import Any
 
 from ganmodel.errors import GangenError
 from jobs.specs import GenerateSpec, TrainSpec
 
 
-def interrupt_on_sigterm() -> None:
-    """Make SIGTERM do what Ctrl-C does, so that both leave a state that resumes."""
-
-    def handler(_signal: int, _frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, handler)
-
-
 def main(arguments: list[str]) -> int:
     """Run a job on the cluster around us; return the exit code."""
-    from jobs.local import surrounding_ray
+    from jobs.local import interrupt_on_sigterm, surrounding_ray
     from jobs.progress import say
 
     interrupt_on_sigterm()

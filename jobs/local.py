@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import ClusterError
 
@@ -18,6 +19,15 @@ OBJECT_STORE_BYTES = 100 * 2**20
 
 START_ATTEMPTS = 3
 """Ray gives its raylet 30 s to appear (2.60, `node.py`), which a busy machine may miss once."""
+
+
+def interrupt_on_sigterm() -> None:
+    """Make SIGTERM do what Ctrl-C does, so that both leave a state that resumes."""
+
+    def handler(_signal: int, _frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, handler)
 
 
 def local_ray(num_workers: int = 1) -> Callable[[], AbstractContextManager[None]]:
@@ -51,6 +61,8 @@ def local_ray(num_workers: int = 1) -> Callable[[], AbstractContextManager[None]
                         f"a local Ray could not be started in {START_ATTEMPTS} attempts ({reason}); is the machine "
                         "overloaded, or /tmp full?"
                     ) from err
+        # Ray's init puts a handler of its own there, which ends the process with a stack trace.
+        interrupt_on_sigterm()
         try:
             yield
         finally:
@@ -65,6 +77,7 @@ def surrounding_ray() -> Iterator[None]:
     import ray
 
     ray.init(address="auto", logging_level=logging.ERROR, log_to_driver=False)
+    interrupt_on_sigterm()
     try:
         yield
     finally:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ROW_BYTES = {
     ("parquet", "png"): 290,
     ("tfrecord", "png"): 345,
-    ("parquet", "raw"): 320,
+    ("parquet", "raw"): 175,
     ("tfrecord", "raw"): 850,
 }
 """Bytes a row on disk, measured on MNIST-like digits; an estimate for `--dry-run` and the free-space check."""

@@ -13,8 +13,7 @@ import typer
 
 from ganmodel.errors import ClusterError, SpecError
 from jobs import render
-from jobs.entrypoint import interrupt_on_sigterm
-from jobs.local import local_ray
+from jobs.local import interrupt_on_sigterm, local_ray
 from jobs.manifest import check_plan, read_manifest
 from jobs.plan import Plan
 from jobs.progress import say

@@ -39,11 +39,12 @@ def logged(model_dir: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
-def largest_difference(one: Path, other: Path) -> float:
+def differences(one: Path, other: Path) -> Any:
+    """Return the absolute difference of every weight of two exported generators."""
     mine, _ = load_arrays(one / "generator.safetensors")
     theirs, _ = load_arrays(other / "generator.safetensors")
     assert mine.keys() == theirs.keys()
-    return max(float(np.abs(mine[name] - theirs[name]).max()) for name in mine)
+    return np.concatenate([np.abs(mine[name] - theirs[name]).ravel() for name in mine])
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
@@ -76,7 +77,7 @@ def test_an_interrupted_run_resumes_with_no_step_lost_or_repeated(
 
     straight = tmp_path / "straight"
     finish(straight)
-    assert largest_difference(folder, straight) == 0
+    assert differences(folder, straight).max() == 0
 
 
 def test_two_workers_train_what_one_trains_for_the_same_global_batch(tmp_path: Path) -> None:
@@ -84,8 +85,9 @@ def test_two_workers_train_what_one_trains_for_the_same_global_batch(tmp_path: P
     finish(alone, steps=10)
     facts = finish(group, "--strategy", "multi-worker", "--workers", "2", steps=10)
     assert facts["step"] == 10
-    # Float rounding of another order of summation, not another step: the weights moved by 100 times that.
-    assert largest_difference(alone, group) < 1e-3
+    # Adam turns the rounding of another order of summation into a whole step where a gradient is near zero: a few
+    # weights may differ, most must not. (Gradients summed twice: 35 % of the weights differ by more than this.)
+    assert np.mean(differences(alone, group) > 1e-4) < 0.02
 
 
 def test_a_changed_configuration_is_refused_by_name_and_fresh_starts_over(tmp_path: Path) -> None:

@@ -223,12 +223,12 @@ def test_another_configuration_is_refused_and_its_fields_are_named(straight, con
 
 
 def test_resuming_nothing_is_refused_when_it_was_asked_for(config, digits, tmp_path):
-    with pytest.raises(SpecError, match="^--resume: .* holds no checkpoint"):
+    with pytest.raises(SpecError, match=r"^--resume: .* holds no checkpoint"):
         train(config, digits, tmp_path, resume="require")
 
 
 def test_a_batch_that_replicas_cannot_share_is_refused(tiny_config, digits, tmp_path):
-    with pytest.raises(SpecError, match="^--batch-size 7: must be a multiple of the 2 replicas$"):
+    with pytest.raises(SpecError, match=r"^--batch-size 7: must be a multiple of the 2 replicas$"):
         train(tiny_config(batch_size=7), digits, tmp_path, strategy="mirrored")
 
 
@@ -238,7 +238,7 @@ def test_a_missing_or_damaged_configuration_is_one_clear_line(config, digits, co
     (folder / CONFIG_FILE).unlink()
     if content is not None:
         (folder / CONFIG_FILE).write_text(content)
-    with pytest.raises(ModelError, match="train.json (is missing|cannot be read)") as err:
+    with pytest.raises(ModelError, match=r"train\.json (is missing|cannot be read)") as err:
         train(config, digits, folder)
     assert "--fresh" in str(err.value)
     assert "\n" not in str(err.value)
@@ -297,7 +297,7 @@ def test_a_save_that_breaks_off_leaves_the_older_checkpoints_and_nothing_else(co
         raise OSError("boom")
 
     monkeypatch.setattr("safetensors.numpy.save_file", write_half)
-    with pytest.raises(GangenError, match="cannot be written .boom.") as err:
+    with pytest.raises(GangenError, match=r"cannot be written .boom.") as err:
         store.save(networks, 8)
     assert "\n" not in str(err.value)
     assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == [
@@ -335,6 +335,20 @@ def test_a_nan_stops_the_run_before_anything_bad_is_written(config, digits, copy
     assert train(config, digits, folder).result.status == "finished"
 
 
+def test_a_weight_that_no_loss_looks_at_is_not_saved_as_a_nan_either(config, digits, copy_of):
+    folder = copy_of(up_to=4)
+
+    def poison(arrays):
+        arrays["ema/to_28/bias"][0] = np.inf
+
+    edit(folder, 4, poison)
+    with pytest.raises(
+        TrainingFailed, match=r"^step 5: ema/to_28/bias is no longer a number; .* step 4; try"
+    ):
+        train(config, digits, folder, checkpoint_every_steps=1)
+    assert CheckpointStore(folder).steps() == [4]
+
+
 def test_a_generator_that_draws_one_picture_a_class_stops_the_run(config, digits, copy_of, monkeypatch):
     folder = copy_of(up_to=4)
 
@@ -343,22 +357,23 @@ def test_a_generator_that_draws_one_picture_a_class_stops_the_run(config, digits
 
     edit(folder, 4, forget_the_latents)
     monkeypatch.setattr(CollapseWatch, "GRACE_STEPS", 0)
-    with pytest.raises(TrainingFailed, match="^step 7: the generator has collapsed") as err:
+    with pytest.raises(TrainingFailed, match=r"^step 7: the generator has collapsed") as err:
         train(config, digits, folder, sample_every_steps=1)
     assert "\n" not in str(err.value)
     assert [line["diversity"] < 0.1 for line in lines(folder) if line["step"] in (5, 7)].count(True) >= 2
 
 
-def test_two_replicas_train_stop_and_resume_as_one_run(config, digits, tmp_path):
-    config = config.model_copy(update={"steps": 4})
-    whole = train(config, digits, tmp_path / "whole", strategy="mirrored")
-    assert whole.result.status == "finished"
-    stopped = train(config, digits, tmp_path / "half", strategy="mirrored", should_stop=stop_after(2))
+def test_two_replicas_stop_and_resume_near_where_one_would_be(config, digits, tmp_path):
+    """That the steps are the same is test_steps.py's affair: here the state must survive the files."""
+    config = config.model_copy(update={"steps": 3})
+    stopped = train(config, digits, tmp_path / "two", strategy="mirrored", should_stop=stop_after(2))
     assert (stopped.result.status, stopped.result.step) == ("stopped", 2)
-    resumed = train(config, digits, tmp_path / "half", strategy="mirrored")
-    assert resumed.result.resumed_from == 2
-    mine, theirs = checkpoint(tmp_path / "half", 4), checkpoint(tmp_path / "whole", 4)
-    assert mine.keys() == theirs.keys()
-    assert all(mine[name] == pytest.approx(theirs[name], rel=1e-3, abs=1e-3) for name in mine)
-    # The replicas' weights must not have drifted apart: the export holds the first replica's alone.
-    assert lines(tmp_path / "half")[-1].keys() == lines(tmp_path / "whole")[-1].keys()
+    resumed = train(config, digits, tmp_path / "two", strategy="mirrored")
+    assert (resumed.result.status, resumed.result.resumed_from) == ("finished", 2)
+    train(config, digits, tmp_path / "one")
+    two, one = checkpoint(tmp_path / "two", 3), checkpoint(tmp_path / "one", 3)
+    assert two.keys() == one.keys()
+    assert two["generator_optimizer/000/iteration"] == 3
+    # Adam can move a weight whose gradient is rounding noise by a learning rate a step, either way.
+    limit = 2 * 3 * config.learning_rate
+    assert all(abs(two[name] - one[name]).max() < limit for name in two if "optimizer" not in name)
