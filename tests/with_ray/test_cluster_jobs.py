@@ -25,9 +25,18 @@ def gangen(cluster, *arguments: str, token: str = "token") -> subprocess.Complet
 
 def test_a_model_is_trained_and_digits_are_made_on_the_cluster(cluster, tmp_path: Path) -> None:
     model, out = tmp_path / "model", tmp_path / "digits"
-    trained = gangen(
-        cluster, "train", "--dataset", "digits", "--preset", "tiny", "--steps", "20", "--model-dir", str(model), "--json"
-    )  # fmt: skip
+    training = (
+        "train",
+        "--dataset",
+        "digits",
+        "--preset",
+        "tiny",
+        "--steps",
+        "20",
+        "--model-dir",
+        str(model),
+    )
+    trained = gangen(cluster, *training, "--json")
     assert trained.returncode == 0, trained.stderr
     assert "training on 1 worker(s), CPU only" in trained.stderr
     assert (model / "model.json").is_file()
@@ -94,3 +103,16 @@ def test_a_wrong_token_is_refused_with_one_line(cluster, tmp_path: Path) -> None
     assert refused.stderr.splitlines()[-1].startswith("error: ")
     assert len(refused.stderr.splitlines()) == 2  # The address, then the error.
     assert not (tmp_path / "x").exists()
+
+
+def test_the_cluster_example_of_the_readme_runs(cluster, tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    example = readme.partition("```sh cluster\n")[2].partition("```")[0]
+    assert "http://127.0.0.1:8265" in example
+    environ = {**os.environ, **cluster.environ, "PATH": f"{Path(GANGEN).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-euc", example.replace("http://127.0.0.1:8265", cluster.address)],
+        cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=400, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "committed 5,000 digits" in done.stdout
