@@ -3,7 +3,7 @@
     python benchmarks/generate.py [--blocks 50] [--rounds 3] [--counts 1e5,1e6] [--workers 2] [--json FILE]
 
 Stages are measured alone in this process on one thread, interleaved over the rounds; the whole is `gangen generate` as
-a user runs it, its processes watched from outside. Figures are medians; machines differ and drift, so compare within one run.
+a user runs it, its processes watched from outside. Figures are medians; machines drift, so compare within one run.
 """
 
 from __future__ import annotations

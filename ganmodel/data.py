@@ -185,6 +185,11 @@ def _check(source: str, images: Any, labels: Any) -> tuple[NDArray[np.uint8], ND
     return np.ascontiguousarray(images), np.ascontiguousarray(labels.astype(np.int32))
 
 
+SMALL_SET = 2**15
+"""Images up to which the stateless shuffle takes 8 rounds: after 4, the default, 1,797 images are still correlated 0.3
+with their order in one epoch; 60,000 are not."""
+
+
 class BatchSource:
     """The training batches as a function of the step: nothing to save, nothing to lose.
 
@@ -224,7 +229,7 @@ class BatchSource:
             index=position % self._size,
             seed=tf.stack([tf.fill([batch], tf.constant(self._seed, tf.int64)), epoch, epoch], axis=1),
             max_index=tf.fill([batch], tf.constant(self._size - 1, tf.int64)),
-            rounds=4,
+            rounds=4 if self._size > SMALL_SET else 8,
         )
         image_BHWC = tf.cast(tf.gather(self._images, row), tf.float32) / 127.5 - 1.0
         return image_BHWC, tf.gather(self._labels, row)

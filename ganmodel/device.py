@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +68,10 @@ def configure_tensorflow(*, threads: int | None = None, logical_cpus: int = 0) -
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     if threads is not None:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        # A process that has used TensorFlow keeps its threads; pixels do not depend on them.
+        with suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
     if logical_cpus:
         cpu = tf.config.list_physical_devices("CPU")[0]
         whole = [tf.config.LogicalDeviceConfiguration() for _ in range(logical_cpus)]

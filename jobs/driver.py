@@ -84,6 +84,7 @@ def _make(
     rows = sum(record.num_rows for record in records.values())
     with Reporter("generating", "rows", plan.spec.count, rows) as reporter, connect():
         num_workers = spec.workers or _all_cores(spec)
+        reporter.update(rows, note=f"starting {num_workers} workers")
 
         def on_record(record: ShardRecord) -> None:
             nonlocal rows

@@ -28,6 +28,9 @@ MAX_ATTEMPTS = 3
 MAX_IDLE_LOSSES = 5
 """Workers that may be lost in a row without a single shard done before we give up on the cluster."""
 
+ROOM_WARNING_S = 120.0
+"""Seconds without any worker after which we say what the cluster has free: it may lack what we ask for."""
+
 WAIT_S = 0.5
 """Seconds between looks for a signal while nothing arrives."""
 
@@ -65,7 +68,7 @@ class Fanout:
         self._on_record = on_record
         self._waiting: deque[ShardTask] = deque()
         self._attempts: dict[int, int] = {}
-        self._in_flight: dict[Any, _Worker] = {}
+        self._in_flight: dict[Any, tuple[_Worker, ShardTask | None]] = {}
         self._workers: list[_Worker] = []
         self._idle_losses = 0
 
@@ -83,7 +86,13 @@ class Fanout:
             for _ in range(min(self._num_workers, len(self._waiting))):
                 self._start_worker()
             # Workers that the cluster has no room for stay in flight for ever: the shards decide.
+            asked = time.monotonic()
             while self._waiting or any(worker.given for worker in self._workers):
+                if self._began is None and time.monotonic() - asked > ROOM_WARNING_S:
+                    log.warning(
+                        "still waiting for a first worker; the cluster has %s", ray.available_resources()
+                    )
+                    asked = time.monotonic()
                 done, _ = ray.wait(list(self._in_flight), num_returns=1, timeout=WAIT_S)
                 for ref in done:
                     self._collect(ref)
@@ -100,37 +109,37 @@ class Fanout:
         handle = GenerateWorker.options(**options).remote(self._spec.model_dump_json())  # type: ignore[attr-defined]
         worker = _Worker(handle)
         self._workers.append(worker)
-        self._in_flight[handle.load.remote()] = worker
+        self._in_flight[handle.load.remote()] = (worker, None)
 
     def _feed(self, worker: _Worker) -> None:
         while self._waiting and worker.is_loaded and len(worker.given) < SHARDS_IN_FLIGHT:
             task = self._waiting.popleft()
             worker.given.append(task)
-            self._in_flight[worker.handle.make.remote(task.index)] = worker
+            self._in_flight[worker.handle.make.remote(task.index)] = (worker, task)
 
     def _collect(self, ref: Any) -> None:
         import ray
         from ray.exceptions import RayError, RayTaskError
 
-        worker = self._in_flight.pop(ref)
+        worker, task = self._in_flight.pop(ref)
         try:
             value = ray.get(ref)
         except RayTaskError as err:
             cause = err.cause
             if isinstance(cause, GangenError):
                 raise cause from err
-            if not worker.is_loaded:
+            if task is None:
                 raise GangenError(f"a worker could not start: {type(cause).__name__}: {cause}") from err
-            task = worker.given.popleft()
+            worker.given.remove(task)
             self._leave_aside(task, f"{type(cause).__name__}: {cause}")
         except RayError as err:
             self._lose(worker, err)
         else:
-            if not worker.is_loaded:
+            if task is None:
                 worker.is_loaded = True
                 self._began = self._began or time.monotonic()
                 return
-            worker.given.popleft()
+            worker.given.remove(task)
             self._idle_losses = 0
             self.making_seconds = time.monotonic() - (self._began or 0.0)
             self._on_record(ShardRecord.model_validate_json(value))
@@ -141,7 +150,7 @@ class Fanout:
         self._idle_losses += 1
         log.warning("a worker was lost (%s); its shards are done again", type(err).__name__)
         self._workers.remove(worker)
-        self._in_flight = {ref: other for ref, other in self._in_flight.items() if other is not worker}
+        self._in_flight = {ref: pair for ref, pair in self._in_flight.items() if pair[0] is not worker}
         if self._idle_losses > MAX_IDLE_LOSSES:
             reason = str(err).splitlines()[0]
             raise ClusterError(

@@ -30,10 +30,14 @@ def interrupt_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, handler)
 
 
-def local_ray(num_workers: int = 1) -> Callable[[], AbstractContextManager[None]]:
+def local_ray(num_workers: int = 1, gpus: float = 0.0) -> Callable[[], AbstractContextManager[None]]:
     """Return what starts a local Ray with room for `num_workers` one-core actors and stops it again.
 
     It listens on the loopback address only, has no dashboard, and says nothing unless it fails.
+
+    Args:
+        num_workers: actors of one core each.
+        gpus: GPUs they ask for in all.
     """
 
     @contextmanager
@@ -64,6 +68,12 @@ def local_ray(num_workers: int = 1) -> Callable[[], AbstractContextManager[None]
         # Ray's init puts a handler of its own there, which ends the process with a stack trace.
         interrupt_on_sigterm()
         try:
+            have = ray.cluster_resources().get("GPU", 0.0)
+            if gpus > have:
+                raise ClusterError(
+                    f"--gpus-per-worker: {gpus:g} GPUs are asked for in all, this machine has {have:g}; ask for fewer, "
+                    "or give the --address of a cluster that has them"
+                )
             yield
         finally:
             ray.shutdown()

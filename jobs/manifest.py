@@ -207,17 +207,25 @@ def read_manifest(storage: LocalStorage) -> Manifest | None:
     """Return the manifest of a finished data set, None if there is none.
 
     Raises:
-        CommitConflict: there is one that cannot be read.
+        CommitConflict: there is one that cannot be read, or files it lists are not there in their size.
     """
     data = storage.read(MANIFEST_FILE)
     if data is None:
         return None
     try:
-        return Manifest.model_validate_json(data)
+        manifest = Manifest.model_validate_json(data)
     except ValidationError as err:
         raise CommitConflict(
-            f"--out {storage.root}: {MANIFEST_FILE} is damaged; restore it or choose another folder"
+            f"--out {storage.root}: {MANIFEST_FILE} is damaged; restore it, or delete it to have it made again"
         ) from err
+    files = [file for shard in manifest.shards for file in shard.files.values()]
+    lost = [file.name for file in files if storage.size(file.name) != file.size_bytes]
+    if lost:
+        raise CommitConflict(
+            f"--out {storage.root}: {len(lost):,} of {len(files):,} files are missing or cut (first: {lost[0]}); "
+            f"delete {MANIFEST_FILE} and run the same command to have them made again"
+        )
+    return manifest
 
 
 def build_manifest(

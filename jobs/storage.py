@@ -166,10 +166,19 @@ class LocalStorage:
         return sorted(entry.name for entry in os.scandir(path) if entry.is_file()) if path.is_dir() else []
 
     def reveal(self, root: str) -> None:
-        """Move a format's top folder from the pending ones to where readers look, in one rename."""
-        pending = self.path(f"{PENDING}/{root}")
-        if pending.is_dir():
-            pending.rename(self.path(root))
+        """Move a format's top folder from the pending ones to where readers look, in one rename.
+
+        Where the folder has been revealed before and some of its files were lost and made again, these are
+        put back one by one.
+        """
+        pending, target = self.path(f"{PENDING}/{root}"), self.path(root)
+        if not pending.is_dir():
+            return
+        if not target.exists():
+            pending.rename(target)
+            return
+        for path in sorted(p for p in pending.rglob("*") if p.is_file()):
+            path.replace(target / path.relative_to(pending))
 
     def sweep_temporaries(self) -> None:
         """Delete what crashed tasks left behind; committed files have been revealed or stay in their folders."""

@@ -73,7 +73,9 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
 
         interrupt_on_sigterm()
         workers = spec.workers or min(os.cpu_count() or 1, plan.num_shards)
-        result = generate(spec.model_copy(update={"workers": workers}), local_ray(workers))
+        result = generate(
+            spec.model_copy(update={"workers": workers}), local_ray(workers, workers * spec.gpus_per_worker)
+        )
     else:
         is_new = read_manifest(storage) is None
         identity = hashlib.sha256(f"{plan.digest} {spec.out}".encode()).hexdigest()[:16]
@@ -116,7 +118,7 @@ def run_train(spec: TrainSpec, options: RunOptions) -> None:
         from jobs.training import train
 
         interrupt_on_sigterm()
-        result = train(spec, local_ray(spec.workers))
+        result = train(spec, local_ray(spec.workers, spec.workers * (spec.gpus_per_worker or 0)))
         facts = {**result, "model_dir": spec.model_dir}
         _print(facts, render.training_text(facts), options)
         return

@@ -37,6 +37,20 @@ def test_a_published_file_stays_hidden_until_its_folder_is_revealed(storage: Loc
     assert storage.size("data/none.bin") is None
 
 
+def test_a_file_that_was_lost_after_the_reveal_is_put_back(storage: LocalStorage) -> None:
+    for name in ("data/a.bin", "data/b.bin"):
+        temporary = storage.temporary(name)
+        temporary.write_bytes(b"rows")
+        storage.publish(temporary, name)
+    storage.reveal("data")
+    storage.path("data/a.bin").unlink()
+    again = storage.temporary("data/a.bin")
+    again.write_bytes(b"rows")
+    storage.publish(again, "data/a.bin")
+    storage.reveal("data")
+    assert storage.names("data") == ["a.bin", "b.bin"]
+
+
 def test_a_write_that_fails_half_way_leaves_the_old_content(
     storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -190,3 +191,25 @@ def test_a_shard_that_cannot_be_published_is_left_aside_and_the_rest_is_kept(tmp
     again = subprocess.run([*small, "--json"], capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
     assert json.loads(again.stdout)["shards_made"] == 1
     assert rows(out)["index"].to_pylist() == list(range(4000))
+
+
+def test_a_lost_file_is_named_and_made_again(undisturbed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(undisturbed, out)
+    lost = out / "data/train-00007.parquet"
+    lost.unlink()
+    refused = subprocess.run(command(out), capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert refused.returncode == 4
+    assert "1 of 62 files are missing or cut (first: data/train-00007.parquet)" in refused.stderr
+    (out / MANIFEST_FILE).unlink()
+    assert finish(out)["shards_made"] == 1
+    assert files(out) == files(undisturbed)
+    assert lost.is_file()
+
+
+def test_gpus_that_are_not_there_are_refused_in_one_line(tmp_path: Path) -> None:
+    line = [*command(tmp_path / "out"), "--workers", "2", "--gpus-per-worker", "0.5"]
+    refused = subprocess.run(line, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert refused.returncode == 6
+    assert refused.stderr.count("\n") == 1
+    assert "1 GPUs are asked for in all, this machine has 0" in refused.stderr

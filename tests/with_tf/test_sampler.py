@@ -163,3 +163,17 @@ def test_another_shape_draws_too(tmp_path):
     )
     images, _ = Sampler(export(tmp_path, config), threads=None).draw(0, 0, BALANCED)
     assert images.shape == (BLOCK_ROWS, 28, 28)
+
+
+def test_a_process_that_has_used_tensorflow_can_still_sample(run_python):
+    code = """
+from ganmodel.device import configure_tensorflow
+tf = configure_tensorflow()
+tf.constant(1) + 1
+from ganmodel.labels import parse_labels
+from ganmodel.sampler import Sampler
+print(Sampler("pretrained").draw(0, 0, parse_labels("balanced"))[0].shape)
+"""
+    done = run_python(code)
+    assert done.stdout.strip() == "(1000, 28, 28)", done.stderr
+    assert done.stderr == ""
