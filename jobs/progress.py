@@ -31,7 +31,11 @@ class _Rate(ProgressColumn):
     def render(self, task: Any) -> Text:
         """Return the rate, or nothing before there is one."""
         rate = task.fields.get("rate") or task.speed
-        return Text(f"{rate:,.0f} {task.fields['unit']}/s" if rate else "")
+        if not rate:
+            return Text("")
+        return Text(
+            f"{rate:,.0f} {task.fields['unit']}/s" if rate >= 10 else f"{rate:.1f} {task.fields['unit']}/s"
+        )
 
 
 class Reporter:
@@ -97,7 +101,8 @@ class Reporter:
         seconds = time.monotonic() - self._began
         rate = rate or (self._done - self._first) / max(seconds, 1e-9)
         left = (self._total - self._done) / rate if rate else 0.0
-        line = f"{self._verb}: {self._done:,}/{self._total:,} {self._unit}, {rate:,.0f}/s, {left:,.0f} s left"
+        speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+        line = f"{self._verb}: {self._done:,}/{self._total:,} {self._unit}, {speed}/s, {left:,.0f} s left"
         print(f"{line}  {note}".rstrip(), file=sys.stderr, flush=True)  # noqa: T201
 
 

@@ -41,7 +41,7 @@ def train(spec: TrainSpec, connect: Callable[[], AbstractContextManager[None]]) 
         workers = _start(spec, gpus)
         configs = _tf_configs(spec, workers)
         refs = [worker.train.remote(config) for worker, config in zip(workers, configs, strict=True)]
-        result: dict[str, Any] = _watch(workers, refs)
+        result: dict[str, Any] = _watch(workers, refs, spec.batch_size)
         return result
 
 
@@ -89,7 +89,7 @@ def _tf_configs(spec: TrainSpec, workers: list[Any]) -> list[dict[str, Any] | No
     return [{"cluster": cluster, "task": {"type": "worker", "index": i}} for i in range(len(workers))]
 
 
-def _watch(workers: list[Any], refs: list[Any]) -> dict[str, Any]:
+def _watch(workers: list[Any], refs: list[Any], batch_size: int) -> dict[str, Any]:
     """Show the chief's progress until every worker has ended; pass a request to stop on to all."""
     import ray
 
@@ -103,7 +103,7 @@ def _watch(workers: list[Any], refs: list[Any]) -> dict[str, Any]:
                 for ref in done:
                     _result(ref)
                 if waiting:
-                    reporter = _show(reporter, workers[0])
+                    reporter = _show(reporter, workers[0], batch_size)
             except KeyboardInterrupt:
                 if stopping:
                     raise
@@ -141,7 +141,7 @@ def _result(ref: Any) -> Any:
         ) from err
 
 
-def _show(reporter: Reporter | None, chief: Any) -> Reporter | None:
+def _show(reporter: Reporter | None, chief: Any, batch_size: int) -> Reporter | None:
     import ray
     from ray.exceptions import RayError
 
@@ -155,5 +155,5 @@ def _show(reporter: Reporter | None, chief: Any) -> Reporter | None:
         reporter = Reporter("training", "steps", progress["steps"], progress["step"]).__enter__()
     metrics = progress["metrics"]
     note = f"{progress['images_per_s']:,.0f} images/s  d {metrics['d_loss']:.3f}  g {metrics['g_loss']:.3f}"
-    reporter.update(progress["step"], note=note)
+    reporter.update(progress["step"], note=note, rate=progress["images_per_s"] / batch_size)
     return reporter
