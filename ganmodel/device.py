@@ -53,18 +53,22 @@ def quiet_start() -> Iterator[None]:
         os.close(away)
 
 
-def configure_tensorflow(*, threads: int | None = None, logical_cpus: int = 0) -> Any:
+def configure_tensorflow(*, threads: int | None = None, logical_cpus: int = 0, use_gpus: bool = True) -> Any:
     """Import TensorFlow, set up its devices and return the module.
 
     Args:
         threads: cores an operation may use; None leaves TensorFlow to take all of them.
         logical_cpus: split the CPU into this many devices (0: leave it whole), so that several
             replicas can be tried where there is no GPU.
+        use_gpus: whether GPUs are used at all. Ray 2.60 hides none from an actor that asked for none.
     """
     with quiet_start():
         import tensorflow as tf
 
         gpus = tf.config.list_physical_devices("GPU")
+        if not use_gpus:
+            tf.config.set_visible_devices([], "GPU")
+            gpus = []
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     if threads is not None:
@@ -85,7 +89,7 @@ def device_facts() -> dict[str, str]:
     import numpy as np
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
         kind = f"GPU {details.get('device_name', 'unknown')}"

@@ -100,7 +100,10 @@ def read_model(model: str) -> ModelInfo:
     weights = folder / WEIGHTS_FILE
     if not weights.is_file():
         raise ModelError(f"--model {model}: {weights} is missing; restore it or train again")
-    found = file_sha256(weights)
+    try:
+        found = file_sha256(weights)
+    except OSError as err:
+        raise ModelError(f"--model {model}: {weights} cannot be read ({err.strerror})") from err
     if found != info.weights_sha256:
         raise ModelError(
             f"--model {model}: {weights} does not match {MODEL_FILE} (expected sha256 "

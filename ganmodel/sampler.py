@@ -25,13 +25,15 @@ class Sampler:
         threads: cores one call may use. Pixels are computed the same way for each block, so this changes
             speed alone; a process a core with one thread each is the quickest.
 
+        use_gpus: whether to compute on a GPU where there is one.
+
     Raises:
         ModelError: the model is missing, damaged, or does not fit its own description.
     """
 
-    def __init__(self, model: str, *, threads: int | None = 1) -> None:
+    def __init__(self, model: str, *, threads: int | None = 1, use_gpus: bool = True) -> None:
         self.info = read_model(model)
-        tf = configure_tensorflow(threads=threads)
+        tf = configure_tensorflow(threads=threads, use_gpus=use_gpus)
         from ganmodel.networks import build_generator
 
         arrays, _ = load_arrays(resolve_model_dir(model) / WEIGHTS_FILE)

@@ -6,6 +6,7 @@ What a step does is `ganmodel.steps`; who runs the loop, and where, is `jobs`.
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +16,7 @@ import numpy as np
 from ganmodel.checkpoint import CheckpointStore, Resume
 from ganmodel.device import configure_tensorflow, device_facts
 from ganmodel.errors import SpecError, TrainingFailed
+from ganmodel.locking import only_writer
 from ganmodel.model_dir import export_model
 from ganmodel.monitor import CollapseWatch, RunLog, SampleSheet
 
@@ -41,6 +43,7 @@ class TrainOptions:
         keep_checkpoints: how many stay.
         is_chief: whether this process writes files; one of a group does.
         logical_cpus: see `configure_tensorflow`.
+        use_gpus: see there.
     """
 
     model_dir: Path
@@ -52,6 +55,7 @@ class TrainOptions:
     keep_checkpoints: int = 3
     is_chief: bool = True
     logical_cpus: int = 0
+    use_gpus: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +129,25 @@ def run_training(
 
     Raises:
         SpecError: the directory holds another run, or the replicas do not divide the batch.
+        CommitConflict: another training is at work in the directory.
         TrainingFailed: a loss is no number, or the generator collapsed; the last good checkpoint stays.
     """
+    options.model_dir.mkdir(parents=True, exist_ok=True)
+    lock = only_writer(options.model_dir / ".lock", f"--model-dir {options.model_dir}")
+    with lock if options.is_chief else nullcontext():
+        return _train(config, training_set, options, on_progress, should_stop)
+
+
+def _train(
+    config: TrainConfig,
+    training_set: TrainingSet,
+    options: TrainOptions,
+    on_progress: Callable[[TrainProgress], None],
+    should_stop: Callable[[], bool],
+) -> TrainResult:
     store = CheckpointStore(options.model_dir, keep=options.keep_checkpoints)
-    start = _prepare(store, config, options)
-    tf = configure_tensorflow(logical_cpus=options.logical_cpus)
+    start = store.check(config, options.resume)
+    tf = configure_tensorflow(logical_cpus=options.logical_cpus, use_gpus=options.use_gpus)
     strategy = make_strategy(tf, options.strategy)
     replicas = strategy.num_replicas_in_sync
     if config.batch_size % replicas:
@@ -137,6 +155,10 @@ def run_training(
     from ganmodel.data import BatchSource
     from ganmodel.steps import TrainStep, build_networks
 
+    if options.is_chief:
+        if options.resume == "fresh":
+            store.clear()
+        store.begin(config)
     with strategy.scope():
         networks = build_networks(config)
         if start:
@@ -168,16 +190,6 @@ def run_training(
     )
 
 
-def _prepare(store: CheckpointStore, config: TrainConfig, options: TrainOptions) -> int:
-    """Return the step to begin at, after checking or clearing what the directory holds."""
-    start = store.check(config, options.resume)
-    if options.is_chief:
-        if options.resume == "fresh":
-            store.clear()
-        store.begin(config)
-    return start
-
-
 @dataclass(slots=True, kw_only=True)
 class _Loop:
     config: TrainConfig
@@ -202,10 +214,12 @@ class _Loop:
         window: list[Any] = []
         began = time.monotonic()
         while step < self.config.steps:
-            metrics, votes = self.take_step(step, stop=self.should_stop())
+            asked = self.should_stop()
+            metrics, votes = self.take_step(step, stop=asked)
             window.append(metrics)
             step += 1
-            stopping = float(votes) > 0
+            # Reading the votes waits for the step; alone, the answer is known without.
+            stopping = float(votes) > 0 if self.options.strategy == "multi-worker" else asked
             last = step == self.config.steps
             log = last or stopping or step % self.options.log_every_steps == 0
             look = last or step % self.options.sample_every_steps == 0

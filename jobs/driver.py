@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
-from ganmodel import __version__
-from ganmodel.errors import CommitConflict, Interrupted, ShardsFailed, SpecError
+from ganmodel.errors import GangenError, Interrupted, ShardsFailed, SpecError
+from ganmodel.locking import only_writer
 from ganmodel.model_dir import read_model
 from jobs.fanout import Fanout
 from jobs.finish import finish
@@ -19,12 +16,15 @@ from jobs.progress import Reporter, say
 from jobs.storage import PRIVATE, open_storage, target_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from jobs.manifest import Manifest, ShardRecord
     from jobs.specs import GenerateSpec
     from jobs.storage import LocalStorage
+
+WORKER_BYTES = 1_000_000_000
+"""Memory of a worker, most of it TensorFlow's; a machine with many cores and little memory gets fewer workers."""
 
 FREE_SPACE_MARGIN = 1.1
 """Free space asked for, as a multiple of the estimate."""
@@ -54,22 +54,23 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
     done = read_manifest(storage)
     if done is not None:
         return _result(done, 0, 0, began, 0.0)
+    _check_space(
+        storage, plan, plan.spec.count - sum(r.num_rows for r in read_records(storage, plan).values())
+    )
     storage.prepare()
-    with _only_writer(storage):
-        if storage.read(PLAN_FILE) is None:
-            storage.create_once(PLAN_FILE, to_json(spec.dataset))
+    with only_writer(storage.path(f"{PRIVATE}/lock"), f"--out {spec.out}"), target_errors(spec.out):
+        check_plan(storage, plan)  # Again: another run may have been here before the lock was ours.
+        storage.write_whole(PLAN_FILE, to_json(spec.dataset))
         storage.sweep_temporaries()
         records = read_records(storage, plan)
         missing = [task for task in plan.tasks() if task.index not in records]
-        _check_space(storage, plan, sum(task.num_rows for task in missing))
         kept = sum(record.num_rows for record in records.values())
         if records:
             say(f"resuming: {len(records):,} of {plan.num_shards:,} shards are committed")
         making = 0.0
         if missing:
             making = _make(spec, plan, missing, records, connect)
-        with target_errors(spec.out):
-            manifest = finish(storage, plan, list(_in_order(plan, records)), model=_model_facts(spec))
+        manifest = finish(storage, plan, _all_records(storage, plan), model=_model_facts(spec))
     return _result(manifest, manifest.num_rows - kept, len(missing), began, making)
 
 
@@ -114,14 +115,21 @@ def _all_cores(spec: GenerateSpec) -> int:
     import ray
 
     resources = ray.cluster_resources()
-    room = int(resources.get("CPU", 1))
+    room = int(min(resources.get("CPU", 1), resources.get("memory", 0) // WORKER_BYTES))
     if spec.gpus_per_worker:
         room = min(room, int(resources.get("GPU", 0) / spec.gpus_per_worker))
     return max(1, room)
 
 
-def _in_order(plan: Plan, records: dict[int, ShardRecord]) -> Iterator[ShardRecord]:
-    return (records[index] for index in range(plan.num_shards))
+def _all_records(storage: LocalStorage, plan: Plan) -> list[ShardRecord]:
+    """Return every commit record as it lies in storage, in order: what workers said is not proof."""
+    records = read_records(storage, plan)
+    if len(records) < plan.num_shards:
+        raise GangenError(
+            f"--out {storage.root}: {plan.num_shards - len(records):,} shards that were made cannot be seen from here; "
+            "choose a folder that every node sees"
+        )
+    return [records[index] for index in range(plan.num_shards)]
 
 
 def _model_facts(spec: GenerateSpec) -> dict[str, Any]:
@@ -139,22 +147,6 @@ def _check_space(storage: LocalStorage, plan: Plan, missing_rows: int) -> None:
         )
 
 
-@contextmanager
-def _only_writer(storage: LocalStorage) -> Iterator[None]:
-    """Keep a second run out of the folder for as long as this one lives; a kill releases it too."""
-    lock = FileLock(storage.path(f"{PRIVATE}/lock"), timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise CommitConflict(
-            f"--out {storage.root}: another run is writing here; wait for it, or choose another folder"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _result(
     manifest: Manifest, rows_made: int, shards_made: int, began: float, making_seconds: float
 ) -> dict[str, Any]:
@@ -164,5 +156,4 @@ def _result(
         "shards_made": shards_made,
         "seconds": time.monotonic() - began,
         "making_seconds": making_seconds,
-        "gangen_version": __version__,
     }

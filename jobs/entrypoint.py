@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import sys
 
-from ganmodel.errors import GangenError
+from ganmodel.errors import GangenError, Interrupted
 from jobs.specs import GenerateSpec, TrainSpec
 
 
@@ -33,6 +33,9 @@ def main(arguments: list[str]) -> int:
     except GangenError as err:
         say(f"error: {err}")
         return err.exit_code
+    except KeyboardInterrupt:
+        say("error: interrupted; the same command continues")
+        return Interrupted.exit_code
     return 0
 
 

@@ -25,10 +25,11 @@ SHARDS_IN_FLIGHT = 2
 MAX_ATTEMPTS = 3
 """Workers a shard may take down before it is left aside."""
 
-MAX_IDLE_LOSSES = 5
-"""Workers that may be lost in a row without a single shard done before we give up on the cluster."""
+MIN_IDLE_LOSSES = 5
+"""Workers that may be lost in a row without a single shard done before we give up on the cluster, or twice the
+number of workers where that is more: one node may take many with it."""
 
-ROOM_WARNING_S = 120.0
+ROOM_NOTICE_S = 120.0
 """Seconds without any worker after which we say what the cluster has free: it may lack what we ask for."""
 
 WAIT_S = 0.5
@@ -52,7 +53,6 @@ class Fanout:
 
     Attributes:
         failures: reason by shard number, of the shards that were left aside.
-        workers_lost: actors that died.
         making_seconds: from the first loaded worker to the last shard.
     """
 
@@ -60,7 +60,6 @@ class Fanout:
         self, spec: GenerateSpec, num_workers: int, on_record: Callable[[ShardRecord], None]
     ) -> None:
         self.failures: dict[int, str] = {}
-        self.workers_lost = 0
         self.making_seconds = 0.0
         self._began: float | None = None
         self._spec = spec
@@ -86,13 +85,13 @@ class Fanout:
             for _ in range(min(self._num_workers, len(self._waiting))):
                 self._start_worker()
             # Workers that the cluster has no room for stay in flight for ever: the shards decide.
-            asked = time.monotonic()
+            noticed = time.monotonic()
             while self._waiting or any(worker.given for worker in self._workers):
-                if self._began is None and time.monotonic() - asked > ROOM_WARNING_S:
-                    log.warning(
-                        "still waiting for a first worker; the cluster has %s", ray.available_resources()
-                    )
-                    asked = time.monotonic()
+                if any(worker.is_loaded for worker in self._workers):
+                    noticed = time.monotonic()
+                elif time.monotonic() - noticed > ROOM_NOTICE_S:
+                    noticed = time.monotonic()
+                    self._notice_no_worker()
                 done, _ = ray.wait(list(self._in_flight), num_returns=1, timeout=WAIT_S)
                 for ref in done:
                     self._collect(ref)
@@ -101,6 +100,17 @@ class Fanout:
         finally:
             for worker in self._workers:
                 ray.kill(worker.handle)
+
+    def _notice_no_worker(self) -> None:
+        import ray
+
+        free = {k: v for k, v in ray.available_resources().items() if k in ("CPU", "GPU")}
+        log.warning(
+            "no worker yet: each needs 1 CPU and %g GPU, the cluster has %s free. If it cannot grow, stop and ask for "
+            "less with --gpus-per-worker",
+            self._spec.gpus_per_worker,
+            free,
+        )
 
     def _start_worker(self) -> None:
         from jobs.tasks import GenerateWorker
@@ -112,7 +122,9 @@ class Fanout:
         self._in_flight[handle.load.remote()] = (worker, None)
 
     def _feed(self, worker: _Worker) -> None:
-        while self._waiting and worker.is_loaded and len(worker.given) < SHARDS_IN_FLIGHT:
+        # Near the end nobody hoards: the last shards go to whoever is free.
+        limit = SHARDS_IN_FLIGHT if len(self._waiting) > len(self._workers) else 1
+        while self._waiting and worker.is_loaded and len(worker.given) < limit:
             task = self._waiting.popleft()
             worker.given.append(task)
             self._in_flight[worker.handle.make.remote(task.index)] = (worker, task)
@@ -146,12 +158,15 @@ class Fanout:
 
     def _lose(self, worker: _Worker, err: Exception) -> None:
         """Replace a worker that died; the shard it was at is blamed, those behind it are not."""
-        self.workers_lost += 1
-        self._idle_losses += 1
+        import ray
+
+        is_preempted = bool(getattr(err, "preempted", False))
+        self._idle_losses += not is_preempted
         log.warning("a worker was lost (%s); its shards are done again", type(err).__name__)
         self._workers.remove(worker)
+        ray.kill(worker.handle)  # It may be out of reach and alive, on the core its successor needs.
         self._in_flight = {ref: pair for ref, pair in self._in_flight.items() if pair[0] is not worker}
-        if self._idle_losses > MAX_IDLE_LOSSES:
+        if self._idle_losses > max(MIN_IDLE_LOSSES, 2 * self._num_workers):
             reason = str(err).splitlines()[0]
             raise ClusterError(
                 f"{self._idle_losses} workers in a row were lost before they finished a shard ({reason}); "
@@ -159,7 +174,7 @@ class Fanout:
             )
         if worker.given:
             task = worker.given.popleft()
-            self._attempts[task.index] = self._attempts.get(task.index, 0) + 1
+            self._attempts[task.index] = self._attempts.get(task.index, 0) + (not is_preempted)
             if self._attempts[task.index] >= MAX_ATTEMPTS:
                 self._leave_aside(task, f"took down {MAX_ATTEMPTS} workers")
             else:

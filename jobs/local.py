@@ -30,13 +30,15 @@ def interrupt_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, handler)
 
 
-def local_ray(num_workers: int = 1, gpus: float = 0.0) -> Callable[[], AbstractContextManager[None]]:
-    """Return what starts a local Ray with room for `num_workers` one-core actors and stops it again.
+def local_ray(
+    num_workers: int | None = None, gpus: float = 0.0
+) -> Callable[[], AbstractContextManager[None]]:
+    """Return what starts a local Ray with room for `num_workers` one-core workers and stops it again.
 
     It listens on the loopback address only, has no dashboard, and says nothing unless it fails.
 
     Args:
-        num_workers: actors of one core each.
+        num_workers: workers there must be room for; None leaves the number to the cores that Ray counts.
         gpus: GPUs they ask for in all.
     """
 
@@ -50,7 +52,7 @@ def local_ray(num_workers: int = 1, gpus: float = 0.0) -> Callable[[], AbstractC
             try:
                 ray.init(
                     address="local",
-                    num_cpus=max(num_workers, os.cpu_count() or 1),
+                    num_cpus=num_workers,
                     include_dashboard=False,
                     log_to_driver=False,
                     logging_level=logging.ERROR,

@@ -143,6 +143,8 @@ def to_json(value: FrozenModel) -> str:
 def check_plan(storage: LocalStorage, plan: Plan) -> None:
     """Refuse a folder that holds another data set or files of someone else.
 
+    A plan of which nothing has been made yet (a run that was refused or stopped at once) is no data set.
+
     Raises:
         CommitConflict: it does; the message names the first fields that differ.
     """
@@ -163,7 +165,7 @@ def check_plan(storage: LocalStorage, plan: Plan) -> None:
     changed = [
         f"{k}: {_short(theirs[k])} there, {_short(mine[k])} asked" for k in mine if mine[k] != theirs[k]
     ]
-    if changed:
+    if changed and (storage.names(COMMITS) or storage.read(MANIFEST_FILE)):
         raise CommitConflict(
             f"--out {storage.root}: holds another data set ({'; '.join(changed)}); choose another folder, or ask for "
             "what is there"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from typing import TYPE_CHECKING, Any
 
 from jobs.writers import FORMATS, SPLIT
+from jobs.writers.tfrecord import folder
 
 if TYPE_CHECKING:
     from jobs.plan import Plan
@@ -109,9 +112,12 @@ def dataset_text(facts: dict[str, Any]) -> str:
 def next_command(facts: dict[str, Any]) -> str:
     """Return a command that opens the finished data set."""
     if "parquet" in facts["size_bytes"]:
-        return f"""python -c "import polars; print(polars.read_parquet('{facts["out"]}/data/*.parquet'))\""""
-    folder = f"{facts['out']}/tfds/{facts['name']}/1.0.0"
-    return f"""python -c "import tensorflow_datasets as tfds; print(tfds.builder_from_directory('{folder}').info)\""""
+        where = f"{facts['out']}/{FORMATS['parquet'].root}"
+        code = f"import pyarrow.dataset as d; print(d.dataset({where!r}).head(5, columns=['index', 'label']))"
+    else:
+        where = f"{facts['out']}/{folder(facts['name'])}/*.tfrecord-*"
+        code = f"import glob, tensorflow as tf; print(tf.data.TFRecordDataset(sorted(glob.glob({where!r}))))"
+    return shlex.join([sys.executable, "-c", code])
 
 
 def training_text(facts: dict[str, Any]) -> str:

@@ -58,6 +58,7 @@ def generate_spec(
         raise SpecError(f"--format: a format is named twice in '{formats}'")
     rule = parse_labels(labels)
     _one_of("--image-encoding", image_encoding, Encoding)
+    model_path = model if model == PRETRAINED else _absolute(model, "--model")
     info = read_model(model)
     dataset = DatasetSpec(
         name=f"gangen_{info.name}",
@@ -74,10 +75,10 @@ def generate_spec(
     plan = Plan(dataset)
     return GenerateSpec(
         dataset=dataset,
-        model=model if model == PRETRAINED else _absolute(model),
+        model=model_path,
         out=out
         if out and "://" in out
-        else _absolute(out or f"data/{dataset.name}-{rows}-{plan.digest[:8]}"),
+        else _absolute(out or f"data/{dataset.name}-{rows}-{plan.digest[:8]}", "--out"),
         workers=workers,
         gpus_per_worker=gpus_per_worker,
     )
@@ -120,11 +121,11 @@ def train_spec(
     batch = batch_size or row.batch_size
     if batch % workers:
         raise SpecError(f"--batch-size {batch}: must be a multiple of the {workers} workers")
-    source = dataset if not dataset.endswith(".npz") else _absolute(dataset)
+    source = dataset if not dataset.endswith(".npz") else _absolute(dataset, "--dataset")
     try:
         return TrainSpec(
             source=source,
-            model_dir=_absolute(model_dir or f"runs/{Path(dataset).stem}-{preset}"),
+            model_dir=_absolute(model_dir or f"runs/{Path(dataset).stem}-{preset}", "--model-dir"),
             preset=preset,
             steps=steps,
             epochs=epochs,
@@ -144,8 +145,13 @@ def train_spec(
         raise SpecError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']}") from err
 
 
-def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
+def _absolute(path: str, option: str) -> str:
+    if "://" in path:
+        raise SpecError(f"{option}: this version takes folders that every node sees, got {path}")
+    try:
+        return str(Path(path).expanduser().absolute())
+    except RuntimeError as err:
+        raise SpecError(f"{option}: {path} names no user's home ({err})") from err
 
 
 def _one_of(option: str, value: str, choices: object) -> None:

@@ -13,6 +13,7 @@ from ganmodel.labels import parse_labels
 from ganmodel.png import encode_png, tile
 from ganmodel.weights import file_sha256
 from jobs.manifest import (
+    PLAN_FILE,
     FileRecord,
     ShardRecord,
     block_digest,
@@ -22,7 +23,7 @@ from jobs.manifest import (
     to_json,
 )
 from jobs.plan import Plan
-from jobs.storage import PREVIEW_FILE, open_storage, target_errors
+from jobs.storage import PREVIEW_FILE, TargetError, open_storage, target_errors
 from jobs.writers import FORMATS, SPLIT
 from jobs.writers.encode import encode_rows
 
@@ -48,6 +49,7 @@ class ShardMaker:
 
     Raises:
         ModelError: the model is not the one the plan names.
+        TargetError: the target is not the folder the driver wrote the plan to.
     """
 
     def __init__(self, spec: GenerateSpec, sampler: Sampler) -> None:
@@ -62,6 +64,10 @@ class ShardMaker:
         self._plan = Plan(dataset)
         self._labels = parse_labels(dataset.labels)
         self._storage = open_storage(spec.out)
+        if self._storage.read(PLAN_FILE) != to_json(dataset).encode():
+            raise TargetError(
+                f"--out {spec.out}: a worker does not find the plan there; choose a folder that every node sees"
+            )
 
     def make(self, task: ShardTask) -> ShardRecord:
         """Make a shard and return its commit record; a shard that is committed already is left alone.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ganmodel.data import TrainingSet
 
 MAX_COUNT = 10**12
+MAX_STEPS = 100_000_000
 MAX_SHARDS = 99_999
 """Shard names carry five digits, as TFDS and Hugging Face write them."""
 
@@ -131,7 +132,7 @@ class TrainSpec(FrozenModel):
     source: str
     model_dir: str
     preset: str
-    steps: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+    steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
     epochs: Annotated[float, Field(gt=0, le=1e6)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=65_536)]
     learning_rate: Annotated[float, Field(gt=0, le=1)]
@@ -149,7 +150,10 @@ class TrainSpec(FrozenModel):
         if self.steps is not None:
             return self.steps
         epochs = self.epochs if self.epochs is not None else find_preset(self.preset).epochs
-        return max(1, round(epochs * num_images / self.batch_size))
+        steps = max(1, round(epochs * num_images / self.batch_size))
+        if steps > MAX_STEPS:
+            raise SpecError(f"--epochs {epochs:g}: gives {steps:,} steps, the limit is {MAX_STEPS:,}")
+        return steps
 
     def resolved(self, training_set: TrainingSet, precision: Precision) -> TrainConfig:
         """Return the configuration once the data and the device are known."""

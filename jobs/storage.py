@@ -177,8 +177,11 @@ class LocalStorage:
         if not target.exists():
             pending.rename(target)
             return
-        for path in sorted(p for p in pending.rglob("*") if p.is_file()):
-            path.replace(target / path.relative_to(pending))
+        # Data before metadata: without the latter TFDS refuses the folder.
+        for path in sorted((p for p in pending.rglob("*") if p.is_file()), key=lambda p: p.suffix == ".json"):
+            final = target / path.relative_to(pending)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(final)
 
     def sweep_temporaries(self) -> None:
         """Delete what crashed tasks left behind; committed files have been revealed or stay in their folders."""

@@ -18,12 +18,16 @@ from jobs.manifest import check_plan, read_manifest
 from jobs.plan import Plan
 from jobs.progress import say
 from jobs.remote import JobRequest, JobsClient, check_address, resolve_address
-from jobs.storage import open_storage
+from jobs.storage import open_storage, target_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jobs.specs import GenerateSpec, TrainSpec
+
+
+MAX_WORKERS_A_CORE = 4
+"""More local workers than this only take memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +56,12 @@ class RunOptions:
         """
         address = resolve_address(self.address, self.environ)
         if address is not None:
-            check_address(address)
+            try:
+                check_address(address)
+            except SpecError as err:
+                if self.address is not None:
+                    raise
+                raise SpecError(f"{err} (it is from the environment; --address local ignores it)") from None
         elif self.no_wait:
             raise SpecError("--no-wait: needs a cluster to submit to; give --address or set RAY_ADDRESS")
         return address
@@ -67,15 +76,14 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
         facts = render.plan_facts(spec, plan)
         _print(facts, render.plan_text(facts), options)
         return
-    check_plan(storage, plan)
+    with target_errors(spec.out):
+        check_plan(storage, plan)
     if address is None:
         from jobs.driver import generate
 
         interrupt_on_sigterm()
-        workers = spec.workers or min(os.cpu_count() or 1, plan.num_shards)
-        result = generate(
-            spec.model_copy(update={"workers": workers}), local_ray(workers, workers * spec.gpus_per_worker)
-        )
+        _check_workers(spec)
+        result = generate(spec, local_ray(spec.workers, (spec.workers or 1) * spec.gpus_per_worker))
     else:
         is_new = read_manifest(storage) is None
         identity = hashlib.sha256(f"{plan.digest} {spec.out}".encode()).hexdigest()[:16]
@@ -85,6 +93,15 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
         result = _seen_from_here(spec, is_new)
     facts = render.dataset_facts(result, spec.out)
     _print(facts, render.dataset_text(facts), options)
+
+
+def _check_workers(spec: GenerateSpec) -> None:
+    most = MAX_WORKERS_A_CORE * (os.cpu_count() or 1)
+    if spec.workers is not None and spec.workers > most:
+        raise SpecError(
+            f"--workers: at most {most} on this machine ({MAX_WORKERS_A_CORE} a core; each takes about 1 GB), got "
+            f"{spec.workers:,}"
+        )
 
 
 def _seen_from_here(spec: GenerateSpec, is_new: bool) -> dict[str, Any]:
@@ -136,6 +153,7 @@ def _check_training(spec: TrainSpec) -> None:
     """Find what is wrong with the data, the folder or the configuration before Ray and TensorFlow load."""
     from ganmodel.data import load_training_set, needs_download
 
+    training_set = load_training_set(spec.source)
     folder = Path(spec.model_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -146,11 +164,10 @@ def _check_training(spec: TrainSpec) -> None:
         raise SpecError(
             f"--model-dir {folder}: cannot be written ({err.strerror}); choose another folder"
         ) from err
-    training_set = load_training_set(spec.source)
     from ganmodel.checkpoint import CheckpointStore
 
     store = CheckpointStore(folder)
-    old = store.config()
+    old = store.config() if spec.resume != "fresh" else None
     # Which precision the device prefers is the worker's to say; it compares the whole configuration again.
     store.check(spec.resolved(training_set, old.precision if old else "float32"), spec.resume)
     if not needs_download(spec.source):

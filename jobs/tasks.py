@@ -32,7 +32,7 @@ class GenerateWorker:
         from ganmodel.sampler import Sampler
         from jobs.shards import ShardMaker
 
-        self._maker = ShardMaker(self._spec, Sampler(self._spec.model))
+        self._maker = ShardMaker(self._spec, Sampler(self._spec.model, use_gpus=bool(ray.get_gpu_ids())))
         return os.getpid()
 
     def make(self, index: int) -> str:
@@ -83,6 +83,7 @@ class TrainWorker:
             strategy=_strategy(spec, gpus, grouped=tf_config is not None),
             resume=spec.resume,
             checkpoint_every_steps=spec.checkpoint_every_steps,
+            use_gpus=gpus > 0,
             is_chief=tf_config is None or tf_config["task"]["index"] == 0,
         )
         result = run_training(

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 POLL_S = 0.5
 """Seconds between looks at how far the training is."""
 
+ROOM_NOTICE_S = 60
+"""Seconds between notices that the cluster has no room yet."""
+
 STOP_TIMEOUT_S = 120.0
 """Seconds a worker gets to end its step and write a checkpoint."""
 
@@ -50,6 +53,9 @@ def _gpus_per_worker(spec: TrainSpec) -> int:
 
     if spec.gpus_per_worker is not None:
         return spec.gpus_per_worker
+    if spec.workers == 1 and spec.strategy in ("auto", "mirrored"):
+        # One worker takes all the GPUs of the node that has most.
+        return max(int(node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"])
     return 1 if ray.cluster_resources().get("GPU", 0) >= spec.workers else 0
 
 
@@ -63,11 +69,12 @@ def _start(spec: TrainSpec, gpus: int) -> list[Any]:
 
     bundle = {"CPU": 1.0, **({"GPU": float(gpus)} if gpus else {})}
     group = placement_group([bundle] * spec.workers, strategy="SPREAD")
-    if not group.wait(timeout_seconds=60):
+    # A node that the autoscaler starts takes minutes; how long is too long is the user's to say.
+    while not group.wait(timeout_seconds=ROOM_NOTICE_S):
         have = {k: v for k, v in ray.cluster_resources().items() if k in ("CPU", "GPU")}
-        raise ClusterError(
-            f"the cluster has no room for {spec.workers} worker(s) with {gpus} GPU(s) each (it has {have}); ask for "
-            "fewer with --workers and --gpus-per-worker"
+        say(
+            f"waiting for room for {spec.workers} worker(s) with 1 CPU and {gpus} GPU(s) each; the cluster has {have}. "
+            "If it cannot grow, stop and ask for fewer with --workers or --gpus-per-worker"
         )
     return [
         TrainWorker.options(  # type: ignore[attr-defined]

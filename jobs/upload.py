@@ -81,6 +81,8 @@ def runtime_env() -> dict[str, Any]:
         "excludes": ["__pycache__"],
         "env_vars": {
             "TF_CPP_MIN_LOG_LEVEL": "3",
+            # Time to end a step and write a checkpoint; Ray's own 3 s would cut it short.
+            "RAY_JOB_STOP_WAIT_TIME_S": "150",
             HOOK_VARIABLE: f"{announce_python.__module__}.{announce_python.__qualname__}",
         },
     }

@@ -60,6 +60,12 @@ GENERATE = {
     "object store": (["--out", "s3://bucket/x"], "--out s3://bucket/x: this version writes to folders"),
     "no cluster to submit to": (["--no-wait"], "--no-wait: needs a cluster to submit to"),
     "address unreadable": (["--address", "nonsense"], "--address"),
+    "more workers than sense": (["--workers", "5000"], "--workers: at most "),
+    "model by URI": (
+        ["--model", "s3://b/m"],
+        "--model: this version takes folders that every node sees, got s3://b/m",
+    ),
+    "no such home": (["--out", "~nosuchuser/x"], "--out: ~nosuchuser/x names no user's home"),
     "misspelt option": (["--cuont", "4"], "No such option: --cuont"),
 }
 
@@ -109,6 +115,11 @@ TRAIN = {
     ),
     "no such file": (["--dataset", "nowhere.npz"], "nowhere.npz: no such file"),
     "no such set": (["--dataset", "cifar"], "--dataset: 'cifar' is neither mnist, fashion_mnist nor digits"),
+    "too many epochs": (
+        ["--dataset", "digits", "--epochs", "1e6", "--batch-size", "1"],
+        "the limit is 100,000,000",
+    ),
+    "model folder by URI": (["--model-dir", "gs://b/m"], "--model-dir: this version takes folders"),
     "nothing to resume": (["--dataset", "digits", "--resume"], "--resume: "),
 }
 
@@ -122,6 +133,7 @@ def test_bad_train_option_is_one_line_and_exit_code_2(
     code, err = run(["train", *arguments], monkeypatch, capsys)
     assert (code, err.count("\n")) == (2, 1), err
     assert message in err
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 NPZ = {
@@ -195,7 +207,7 @@ def test_a_folder_of_other_files_is_left_alone_with_exit_code_4(
 def test_another_data_set_is_left_alone_with_exit_code_4_and_the_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from jobs.manifest import PLAN_FILE
+    from jobs.manifest import COMMITS, PLAN_FILE
     from jobs.requests import generate_spec
 
     spec = generate_spec(
@@ -204,13 +216,15 @@ def test_another_data_set_is_left_alone_with_exit_code_4_and_the_difference(
     )  # fmt: skip
     (tmp_path / PLAN_FILE).parent.mkdir()
     (tmp_path / PLAN_FILE).write_text(spec.dataset.model_dump_json())
+    (tmp_path / COMMITS).mkdir()
+    (tmp_path / COMMITS / "00000.json").write_text("{}")
     arguments = [*DEFAULT, "--out", str(tmp_path), "--format", "parquet", "--seed", "8"]
     code, err = run(arguments, monkeypatch, capsys)
     assert (code, err.count("\n")) == (4, 1), err
     assert "holds another data set (seed: 7 there, 8 asked)" in err
 
 
-def test_bad_input_is_found_before_tensorflow_or_ray_is_loaded() -> None:
+def test_bad_input_is_found_before_tensorflow_or_ray_is_loaded(tmp_path: Path) -> None:
     commands = [[*DEFAULT, *arguments] for arguments, _ in GENERATE.values()]
     commands += [["train", *arguments] for arguments, _ in TRAIN.values()]
     script = (
@@ -224,6 +238,10 @@ def test_bad_input_is_found_before_tensorflow_or_ray_is_loaded() -> None:
         "print(sorted({'tensorflow', 'ray', 'keras'} & set(sys.modules)))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, json.dumps(commands)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, json.dumps(commands)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.strip() == "[]"

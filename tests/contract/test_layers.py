@@ -58,6 +58,7 @@ LAYERS = (
     "ganmodel.labels",
     "ganmodel.png",
     "ganmodel.weights",
+    "ganmodel.locking",
     "ganmodel.errors",
     "ganmodel",
 )

@@ -91,8 +91,16 @@ def test_the_finished_folder_holds_what_readers_need_and_no_leftovers(undisturbe
     assert sorted(p.name for p in undisturbed.iterdir()) == [".gangen", "README.md", "data", "tfds"]
     private = {p.name for p in (undisturbed / ".gangen").iterdir()}
     assert private - {"lock"} == {"commits", "manifest.json", "plan.json", "preview.png"}
-    facts = finish(undisturbed)
-    assert (facts["rows_made"], facts["shards_made"]) == (0, 0)
+    again = subprocess.run(
+        command(undisturbed), capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+    )
+    assert again.stdout.startswith("nothing to do: ")
+    last = again.stdout.splitlines()[-1]
+    assert last.startswith("next: ")
+    shown = subprocess.run(
+        last.removeprefix("next: "), shell=True, capture_output=True, text=True, check=True
+    )
+    assert "label" in shown.stdout
 
 
 def test_one_worker_and_other_shards_give_the_same_rows(undisturbed: Path, tmp_path: Path) -> None:

@@ -377,3 +377,15 @@ def test_two_replicas_stop_and_resume_near_where_one_would_be(config, digits, tm
     # Adam can move a weight whose gradient is rounding noise by a learning rate a step, either way.
     limit = 2 * 3 * config.learning_rate
     assert all(abs(two[name] - one[name]).max() < limit for name in two if "optimizer" not in name)
+
+
+def test_a_second_training_in_the_same_folder_is_refused(config, digits, tmp_path):
+    from filelock import FileLock
+
+    from ganmodel.errors import CommitConflict
+
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with FileLock(folder / ".lock"), pytest.raises(CommitConflict, match="another run is writing here"):
+        train(config, digits, folder)
+    assert not (folder / "train.json").exists()
