@@ -82,8 +82,8 @@ def _make(
     connect: Callable[[], AbstractContextManager[None]],
 ) -> float:
     """Make the missing shards, adding to `records`; return the seconds from the first worker to the last shard."""
-    rows = sum(record.num_rows for record in records.values())
-    with Reporter("generating", "rows", plan.spec.count, rows) as reporter, connect():
+    rows = kept = sum(record.num_rows for record in records.values())
+    with Reporter("generating", "rows", plan.spec.count, kept) as reporter, connect():
         num_workers = spec.workers or _all_cores(spec)
         reporter.update(rows, note=f"starting {num_workers} workers")
 
@@ -91,7 +91,7 @@ def _make(
             nonlocal rows
             records[record.index] = record
             rows += record.num_rows
-            reporter.update(rows)
+            reporter.update(rows, rate=(rows - kept) / max(fanout.making_seconds, 1e-9))
 
         fanout = Fanout(spec, num_workers, on_record)
         try:

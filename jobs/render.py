@@ -113,10 +113,10 @@ def next_command(facts: dict[str, Any]) -> str:
     """Return a command that opens the finished data set."""
     if "parquet" in facts["size_bytes"]:
         where = f"{facts['out']}/{FORMATS['parquet'].root}"
-        code = f"import pyarrow.dataset as d; print(d.dataset({where!r}).head(5, columns=['index', 'label']))"
+        code = f'import pyarrow.dataset as d; print(d.dataset({json.dumps(where)}).head(5, columns=["index", "label"]))'
     else:
         where = f"{facts['out']}/{folder(facts['name'])}/*.tfrecord-*"
-        code = f"import glob, tensorflow as tf; print(tf.data.TFRecordDataset(sorted(glob.glob({where!r}))))"
+        code = f"import glob, tensorflow as tf; print(tf.data.TFRecordDataset(sorted(glob.glob({json.dumps(where)}))))"
     return shlex.join([sys.executable, "-c", code])
 
 
