@@ -22,6 +22,10 @@ from pathlib import Path
 
 import pytest
 
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell that puts pytest in the background has SIGINT ignored, and every child would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 START_S = 90
 TOKEN = "an-obvious-secret-0123456789"
 
