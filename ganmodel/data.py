@@ -11,7 +11,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,7 +21,11 @@ from ganmodel.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+Split = Literal["train", "test"]
+
 NUM_CLASSES = 10
+DIGITS_TRAIN_ROWS = 1500
+"""Of scikit-learn's 1,797 digits these come first; the other 297 are the test split."""
 KERAS_DATASETS = ("mnist", "fashion_mnist")
 FASHION_CLASS_NAMES = (
     "T-shirt_top",
@@ -84,18 +88,34 @@ def load_training_set(source: str) -> TrainingSet:
     Raises:
         DataError: it cannot be found, downloaded or read, or it is not what a generator can learn from.
     """
+    return _load(source, "train")
+
+
+def load_test_set(source: str) -> TrainingSet:
+    """Load and check the test split that belongs to a training set: for a final report, never to choose by.
+
+    Args:
+        source: as in `load_training_set`; an .npz must hold x_test and y_test.
+
+    Raises:
+        DataError: as there, or the file has no test split.
+    """
+    return _load(source, "test")
+
+
+def _load(source: str, split: Split) -> TrainingSet:
     if needs_download(source):
-        images, labels = _from_keras(source)
+        images, labels = _from_keras(source, split)
     elif source == "digits":
-        images, labels = _from_scikit_learn()
+        images, labels = _from_scikit_learn(split)
     elif source.endswith(".npz"):
-        images, labels = _from_npz(Path(source))
+        images, labels = _from_npz(Path(source), split)
     else:
         raise DataError(
             f"--dataset: '{source}' is neither mnist, fashion_mnist nor digits, nor the path of an "
             ".npz file in Keras' layout (x_train, y_train)"
         )
-    checked = _check(source, images, labels)
+    checked = _check(source, split, images, labels)
     return TrainingSet(name=_set_name(source), images=checked[0], labels=checked[1])
 
 
@@ -104,7 +124,7 @@ def _set_name(source: str) -> str:
     return stem if stem[:1].isalpha() else f"set_{stem}".rstrip("_")
 
 
-def _from_keras(source: str) -> tuple[Any, Any]:
+def _from_keras(source: str, split: Split) -> tuple[Any, Any]:
     from ganmodel.device import quiet_start
 
     with quiet_start():
@@ -113,30 +133,32 @@ def _from_keras(source: str) -> tuple[Any, Any]:
     try:
         # Keras tells of its download on stdout, which belongs to a command's result.
         with contextlib.redirect_stdout(sys.stderr):
-            (images, labels), _ = getattr(datasets, source).load_data()
+            train, test = getattr(datasets, source).load_data()
     except Exception as err:  # Keras raises a bare Exception for a failed download
         reason = " ".join(str(err).split())[:200]
         raise DataError(
             f"--dataset {source}: Keras could not download it ({reason}); pass a copy with "
             "--dataset PATH.npz, or use --dataset digits, which needs no network"
         ) from err
+    images, labels = train if split == "train" else test
     return images, labels
 
 
-def _from_scikit_learn() -> tuple[Any, Any]:
+def _from_scikit_learn(split: Split) -> tuple[Any, Any]:
     from scipy import ndimage
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     scale = IMAGE_SIZE / 8
     grown = ndimage.zoom(bunch.images, (1, scale, scale), order=1, grid_mode=True, mode="nearest")
-    return np.round(grown * (255 / 16)).astype(np.uint8), bunch.target
+    rows = slice(DIGITS_TRAIN_ROWS) if split == "train" else slice(DIGITS_TRAIN_ROWS, None)
+    return np.round(grown[rows] * (255 / 16)).astype(np.uint8), bunch.target[rows]
 
 
-def _from_npz(path: Path) -> tuple[Any, Any]:
+def _from_npz(path: Path, split: Split) -> tuple[Any, Any]:
     if not path.is_file():
         raise DataError(f"--dataset {path}: no such file; give the path of an .npz in Keras' layout")
-    wanted = ("x_train", "y_train")
+    wanted = (f"x_{split}", f"y_{split}")
     try:
         with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
             found = sorted(archive.files)
@@ -145,42 +167,49 @@ def _from_npz(path: Path) -> tuple[Any, Any]:
         reason = " ".join(str(err).split())[:200]
         raise DataError(f"--dataset {path}: not a readable .npz file ({reason})") from err
     missing = [name for name in wanted if name not in found]
+    if missing and split == "test":
+        raise DataError(
+            f"--dataset {path}: has no test split (no array {' and '.join(missing)}); add x_test and y_test, "
+            "real images that no training has seen"
+        )
     if missing:
         raise DataError(
             f"--dataset {path}: has no array {' and '.join(missing)} (it has: {', '.join(found) or 'none'}); "
             "Keras' layout is x_train, y_train"
         )
     if not all(isinstance(array, np.ndarray) for array in arrays):
-        raise DataError(f"--dataset {path}: x_train and y_train must be NumPy arrays")
+        raise DataError(f"--dataset {path}: {' and '.join(wanted)} must be NumPy arrays")
     return arrays[0], arrays[1]
 
 
-def _check(source: str, images: Any, labels: Any) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+def _check(
+    source: str, split: Split, images: Any, labels: Any
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     what = f"--dataset {source}"
     if images.ndim == 4 and images.shape[-1] == 1:
         images = images[..., 0]
     if images.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE):
-        raise DataError(f"{what}: x_train must be [N, 28, 28] grey images, got {list(images.shape)}")
+        raise DataError(f"{what}: x_{split} must be [N, 28, 28] grey images, got {list(images.shape)}")
     if images.dtype != np.uint8:
-        raise DataError(f"{what}: x_train must be uint8 (0 to 255), got {images.dtype}")
+        raise DataError(f"{what}: x_{split} must be uint8 (0 to 255), got {images.dtype}")
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(f"{what}: y_train must be integers, got {labels.dtype}")
+        raise DataError(f"{what}: y_{split} must be integers, got {labels.dtype}")
     if labels.shape != images.shape[:1]:
         raise DataError(
-            f"{what}: y_train must hold one label an image, got {list(labels.shape)} labels for "
+            f"{what}: y_{split} must hold one label an image, got {list(labels.shape)} labels for "
             f"{len(images)} images"
         )
     if len(labels) == 0:
-        raise DataError(f"{what}: holds no image")
+        raise DataError(f"{what}: x_{split} holds no image")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= NUM_CLASSES:
-        raise DataError(f"{what}: labels must lie in 0 to 9, got {low} to {high}")
+        raise DataError(f"{what}: y_{split}: labels must lie in 0 to 9, got {low} to {high}")
     absent = sorted(set(range(NUM_CLASSES)) - set(np.unique(labels).tolist()))
     if absent:
         raise DataError(
-            f"{what}: no image is labelled {', '.join(map(str, absent))}; each of 0 to 9 needs some"
+            f"{what}: x_{split}: no image is labelled {', '.join(map(str, absent))}; each of 0 to 9 needs some"
         )
     return np.ascontiguousarray(images), np.ascontiguousarray(labels.astype(np.int32))
 

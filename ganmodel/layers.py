@@ -33,3 +33,29 @@ class DepthToSpace(keras.layers.Layer):  # type: ignore[misc]
         if height is None or width is None or depth is None:
             raise ValueError(f"height, width and channels must be known, got {input_shape}")
         return batch, 2 * height, 2 * width, depth // 4
+
+
+@keras.saving.register_keras_serializable("gangen")
+class NoiseDropout(keras.layers.Layer):  # type: ignore[misc]
+    """Dropout whose randomness is an input, so that a step is a function of its seed alone.
+
+    Keras' own keeps a counter in a variable, named by how many layers the process has made, which replicas may not
+    change and which gives each of them the same mask.
+
+    Args:
+        rate: share of the activations that is dropped, in [0, 1).
+    """
+
+    def __init__(self, rate: float, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)  # noise in bfloat16 would be below the rate too often
+        self._rate = rate
+
+    def call(self, inputs: Any, noise: Any, training: bool = False) -> Any:
+        """Return the inputs with those dropped whose noise, from U(0, 1), is below the rate."""
+        if not training:
+            return inputs
+        return ops.where(noise >= self._rate, inputs / (1.0 - self._rate), 0.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, as Keras wants of a layer."""
+        return {**super().get_config(), "rate": self._rate}

@@ -6,9 +6,14 @@ step does not change with the number of replicas.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras import ops
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ganmodel.config import LossName
 
 
 def discriminator_loss(real_logit_B: Any, fake_logit_B: Any) -> Any:
@@ -31,6 +36,32 @@ def generator_loss(real_logit_B: Any, fake_logit_B: Any) -> Any:
         R3GAN, arXiv:2501.05441, eq. 2, the generator's side in non-saturating form.
     """
     return ops.softplus(real_logit_B - fake_logit_B)
+
+
+def cross_entropy_discriminator_loss(real_logit_B: Any, fake_logit_B: Any) -> Any:
+    """Return the classic loss of the discriminator, [B] float32: -log D(x) - log(1 - D(G(z))).
+
+    Source:
+        Goodfellow et al. 2014, arXiv:1406.2661, eq. 1, in logits.
+    """
+    return ops.softplus(-real_logit_B) + ops.softplus(fake_logit_B)
+
+
+def cross_entropy_generator_loss(real_logit_B: Any, fake_logit_B: Any) -> Any:
+    """Return the classic loss of the generator in non-saturating form, [B] float32: -log D(G(z)).
+
+    Source:
+        Goodfellow et al. 2014, arXiv:1406.2661, sec. 3, last paragraph.
+    """
+    del real_logit_B
+    return ops.softplus(-fake_logit_B)
+
+
+LOSSES: dict[LossName, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] = {
+    "relativistic": (discriminator_loss, generator_loss),
+    "cross_entropy": (cross_entropy_discriminator_loss, cross_entropy_generator_loss),
+}
+"""The discriminator's and the generator's loss, by `TrainConfig.loss`."""
 
 
 def gradient_penalty(gradient_BHWC: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from ganmodel.config import FrozenModel, GeneratorConfig, first_problem, json_digest
+from ganmodel.config import AnyGeneratorConfig, FrozenModel, first_problem, json_digest
 from ganmodel.errors import ModelError
 from ganmodel.weights import file_sha256, replace_on_success, save_arrays
 
@@ -45,7 +45,7 @@ class ModelInfo(FrozenModel):
     format_version: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=100)]
     digest: str
-    generator: GeneratorConfig
+    generator: AnyGeneratorConfig
     class_names: tuple[str, ...]
     weights_sha256: str
     training: dict[str, Any] = Field(default_factory=dict)
@@ -122,7 +122,7 @@ def export_model(
     folder: Path,
     *,
     name: str,
-    generator: GeneratorConfig,
+    generator: AnyGeneratorConfig,
     class_names: tuple[str, ...],
     arrays: Mapping[str, NDArray[np.generic]],
     training: dict[str, Any],

@@ -5,13 +5,17 @@ Shape suffixes: B batch, Z latent, K classes, H height, W width, C channels.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import layers
 
-from ganmodel.config import IMAGE_SIZE, DiscriminatorConfig, GeneratorConfig, Precision
+from ganmodel.config import IMAGE_SIZE, TutorialDiscriminatorConfig, TutorialGeneratorConfig
 from ganmodel.layers import DepthToSpace
+from ganmodel.tutorial import build_tutorial_discriminator, build_tutorial_generator
+
+if TYPE_CHECKING:
+    from ganmodel.config import AnyDiscriminatorConfig, AnyGeneratorConfig, Precision
 
 LEAK = 0.2
 """Negative slope of LeakyReLU; GELU and Swish hurt GANs of this kind (R3GAN, appendix)."""
@@ -56,7 +60,7 @@ class _Stack:
 
 
 def build_generator(
-    config: GeneratorConfig, *, precision: Precision = "float32", seed: int = 0
+    config: AnyGeneratorConfig, *, precision: Precision = "float32", seed: int = 0
 ) -> keras.Model:
     """Return the generator: (latents [B, Z] float32, labels [B] int32) -> images.
 
@@ -72,6 +76,8 @@ def build_generator(
     Returns:
         A model whose output is [B, 28, 28, 1] float32 in [-1, 1].
     """
+    if isinstance(config, TutorialGeneratorConfig):
+        return build_tutorial_generator(config, precision=precision, seed=seed)
     stack = _Stack(precision, seed)
     z_BZ = keras.Input((config.latent_dim,), name="latents")
     label_B = keras.Input((), dtype="int32", name="labels")
@@ -98,7 +104,7 @@ def build_generator(
 
 
 def build_discriminator(
-    config: DiscriminatorConfig, *, precision: Precision = "float32", seed: int = 0
+    config: AnyDiscriminatorConfig, *, precision: Precision = "float32", seed: int = 0
 ) -> keras.Model:
     """Return the discriminator: (images, labels [B] int32) -> logits.
 
@@ -112,17 +118,20 @@ def build_discriminator(
         seed: of the initial weights.
 
     Returns:
-        A model from ([B, 28, 28, 1] float32 in [-1, 1], [B] int32) to [B] float32 logits.
+        A model from ([B, 28, 28, 1] float32 in [-1, 1], [B] int32) to [B] float32 logits. The baseline's takes
+        noise for its dropout as further inputs.
     """
+    if isinstance(config, TutorialDiscriminatorConfig):
+        return build_tutorial_discriminator(config, precision=precision, seed=seed)
     stack = _Stack(precision, seed + 1)
     image_BHWC = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="images")
     label_B = keras.Input((), dtype="int32", name="labels")
     at_14, at_7, at_4 = config.channels
     x = stack.leaky(stack.conv(at_14, "to_14", image_BHWC, size=5, stride=2))
-    for i in range(config.blocks):
+    for i in range(config.blocks_14):
         x = stack.residual(at_14, f"block_14_{i}", x)
     x = stack.leaky(stack.conv(at_7, "to_7", x, stride=2))
-    for i in range(config.blocks):
+    for i in range(config.blocks_7):
         x = stack.residual(at_7, f"block_7_{i}", x)
     x = stack.leaky(stack.conv(at_4, "to_4", x, stride=2))
     x = layers.Flatten(dtype=precision)(x)
@@ -139,6 +148,7 @@ def build_discriminator(
     match = layers.Dot(axes=1, dtype="float32", name="match")([hidden, embedded])
     score = layers.Dense(
         1,
+        use_bias=False,  # it would cancel in a loss of differences
         kernel_initializer=keras.initializers.GlorotUniform(seed=(seed + 1) * 1000 + 998),
         dtype="float32",
         name="score",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
-from ganmodel.losses import discriminator_loss, generator_loss, gradient_penalty
+from ganmodel.losses import LOSSES, gradient_penalty
 from ganmodel.networks import build_discriminator, build_generator
 
 if TYPE_CHECKING:
@@ -80,13 +80,21 @@ def build_networks(config: TrainConfig) -> Networks:
     hold = int(config.decay_start * config.steps)
     optimizers = []
     for network in (generator, discriminator):
-        # beta_1 = 0, beta_2 = 0.99: R3GAN, train.py, CIFAR-10 row; 0.999 is unstable (its appendix).
-        optimizer = keras.optimizers.Adam(
-            HoldThenDecay(config.learning_rate, hold, config.steps), beta_1=0.0, beta_2=0.99, epsilon=1e-8
-        )
+        schedule = HoldThenDecay(config.learning_rate, hold, config.steps)
+        beta_1, beta_2 = config.adam_betas
+        optimizer = keras.optimizers.Adam(schedule, beta_1=beta_1, beta_2=beta_2, epsilon=1e-8)
         optimizer.build(network.trainable_variables)
         optimizers.append(optimizer)
     return Networks(generator, ema, discriminator, optimizers[0], optimizers[1])
+
+
+def _dense(gradients: list[Any]) -> list[Any]:
+    """Return the gradients as whole tensors: an embedding's come as `tf.IndexedSlices`, row by row.
+
+    Keras 3.15 does not merge rows of one label before Adam squares them, so that a label's vector would be moved by the
+    examples' squared gradients added up, not by the square of their sum.
+    """
+    return [tf.convert_to_tensor(gradient) for gradient in gradients]
 
 
 class TrainStep:
@@ -105,6 +113,7 @@ class TrainStep:
         self._batches = batches
         self._strategy = strategy
         self._replicas = strategy.num_replicas_in_sync
+        self._d_loss, self._g_loss = LOSSES[config.loss]
         self._compiled = tf.function(self._distributed)
 
     def __call__(self, step: int, *, stop: bool = False) -> tuple[Any, Any]:
@@ -136,50 +145,103 @@ class TrainStep:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         replica = tf.convert_to_tensor(replica, tf.int32)
         image_BHWC, label_B = self._batches.slice(step, replica, self._replicas)
+        if self._config.joint:
+            return tf.stack(self._joint_step(step, replica, image_BHWC, label_B))
         d_loss, r1, r2 = self._discriminator_step(step, replica, image_BHWC, label_B)
         g_loss, gap = self._generator_step(step, replica, image_BHWC, label_B)
         return tf.stack([d_loss, g_loss, r1, r2, gap])
 
     def _latents(self, step: Any, replica: Any, network: int) -> Any:
         """Return this replica's rows of the step's latents, [B, Z] float32, N(0, 1)."""
-        count = self._config.batch_size
-        share = count // self._replicas
-        seed = tf.stack([tf.constant(self._config.seed, tf.int64), 2 * step + network])
-        z_GZ = tf.random.stateless_normal([count, self._config.generator.latent_dim], seed)
-        return tf.reshape(z_GZ[replica * share : (replica + 1) * share], [share, -1])
+        shape = [self._config.batch_size, self._config.generator.latent_dim]
+        z_GZ = tf.random.stateless_normal(shape, self._seed(step, network))
+        return self._share(z_GZ, replica)
+
+    def _noise(self, step: Any, replica: Any, network: int, use: int) -> list[Any]:
+        """Return this replica's rows of what dropout draws from, U(0, 1); nothing where there is no dropout.
+
+        `use` tells apart the calls of the discriminator for one network.
+        """
+        noises = []
+        for i, wanted in enumerate(self._nets.discriminator.inputs[2:]):
+            seed = tf.random.experimental.stateless_fold_in(self._seed(step, network), 10 * use + i)
+            noise_G = tf.random.stateless_uniform([self._config.batch_size, *wanted.shape[1:]], seed)
+            noises.append(self._share(noise_G, replica))
+        return noises
+
+    def _seed(self, step: Any, network: int) -> Any:
+        return tf.stack([tf.constant(self._config.seed, tf.int64), 2 * step + network])
+
+    def _share(self, drawn_G: Any, replica: Any) -> Any:
+        share = self._config.batch_size // self._replicas
+        mine = drawn_G[replica * share : (replica + 1) * share]
+        return tf.reshape(mine, [share, *drawn_G.shape[1:]])
+
+    def _judge_both(
+        self, step: Any, replica: Any, real_BHWC: Any, fake_BHWC: Any, label_B: Any
+    ) -> tuple[Any, Any, Any, Any]:
+        """Return the logits of real and fake images, [B] each, and R1 and R2, zeros where gamma is."""
+        real = [real_BHWC, label_B, *self._noise(step, replica, 0, 0)]
+        fake = [fake_BHWC, label_B, *self._noise(step, replica, 0, 1)]
+        judge = self._nets.discriminator
+        if self._config.gamma == 0:
+            return judge(real, training=True), judge(fake, training=True), tf.zeros([]), tf.zeros([])
+        both, *others = (tf.concat(pair, axis=0) for pair in zip(real, fake, strict=True))
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(both)
+            logits = judge([both, *others], training=True)
+        penalty = gradient_penalty(tape.gradient(logits, both))
+        r1, r2 = (self._mean(half) for half in tf.split(penalty, 2))
+        return *tf.split(logits, 2), r1, r2
+
+    def _mean(self, values_B: Any) -> Any:
+        """Return this replica's share of a mean over the global batch."""
+        return tf.reduce_sum(values_B) / self._config.batch_size
 
     def _discriminator_step(self, step: Any, replica: Any, real_BHWC: Any, label_B: Any) -> Any:
         config, nets = self._config, self._nets
         fake_BHWC = nets.generator([self._latents(step, replica, 0), label_B], training=True)
-        both = tf.concat([real_BHWC, tf.stop_gradient(fake_BHWC)], axis=0)
-        labels = tf.concat([label_B, label_B], axis=0)
         weights = nets.discriminator.trainable_variables
-        with tf.GradientTape() as outer:
-            with tf.GradientTape(watch_accessed_variables=False) as inner:
-                inner.watch(both)
-                logits = nets.discriminator([both, labels], training=True)
-            penalty = gradient_penalty(inner.gradient(logits, both))
-            real_logit, fake_logit = tf.split(logits, 2)
-            r1, r2 = (tf.reduce_sum(half) / config.batch_size for half in tf.split(penalty, 2))
-            adversarial = tf.reduce_sum(discriminator_loss(real_logit, fake_logit)) / config.batch_size
+        with tf.GradientTape() as tape:
+            real_logit, fake_logit, r1, r2 = self._judge_both(
+                step, replica, real_BHWC, tf.stop_gradient(fake_BHWC), label_B
+            )
+            adversarial = self._mean(self._d_loss(real_logit, fake_logit))
             loss = adversarial + 0.5 * config.gamma * (r1 + r2)
-        nets.discriminator_optimizer.apply(outer.gradient(loss, weights), weights)
+        nets.discriminator_optimizer.apply(_dense(tape.gradient(loss, weights)), weights)
         return adversarial, r1, r2
 
     def _generator_step(self, step: Any, replica: Any, real_BHWC: Any, label_B: Any) -> Any:
-        config, nets = self._config, self._nets
+        nets = self._nets
         weights = nets.generator.trainable_variables
-        real_logit = nets.discriminator([real_BHWC, label_B], training=True)
+        noises = [self._noise(step, replica, 1, use) for use in (0, 1)]
+        real_logit = nets.discriminator([real_BHWC, label_B, *noises[0]], training=True)
         with tf.GradientTape() as tape:
             fake_BHWC = nets.generator([self._latents(step, replica, 1), label_B], training=True)
-            fake_logit = nets.discriminator([fake_BHWC, label_B], training=True)
-            loss = tf.reduce_sum(generator_loss(real_logit, fake_logit)) / config.batch_size
-        nets.generator_optimizer.apply(tape.gradient(loss, weights), weights)
-        gap = tf.reduce_sum(real_logit - fake_logit) / config.batch_size
-        return loss, gap
+            fake_logit = nets.discriminator([fake_BHWC, label_B, *noises[1]], training=True)
+            loss = self._mean(self._g_loss(real_logit, fake_logit))
+        nets.generator_optimizer.apply(_dense(tape.gradient(loss, weights)), weights)
+        return loss, self._mean(real_logit - fake_logit)
+
+    def _joint_step(self, step: Any, replica: Any, real_BHWC: Any, label_B: Any) -> Any:
+        """Move both networks from one set of images; return the metrics in their order."""
+        config, nets = self._config, self._nets
+        d_weights, g_weights = nets.discriminator.trainable_variables, nets.generator.trainable_variables
+        with tf.GradientTape(persistent=True) as tape:
+            fake_BHWC = nets.generator([self._latents(step, replica, 0), label_B], training=True)
+            real_logit, fake_logit, r1, r2 = self._judge_both(step, replica, real_BHWC, fake_BHWC, label_B)
+            adversarial = self._mean(self._d_loss(real_logit, fake_logit))
+            d_loss = adversarial + 0.5 * config.gamma * (r1 + r2)
+            g_loss = self._mean(self._g_loss(real_logit, fake_logit))
+        d_gradients, g_gradients = tape.gradient(d_loss, d_weights), tape.gradient(g_loss, g_weights)
+        nets.discriminator_optimizer.apply(_dense(d_gradients), d_weights)
+        nets.generator_optimizer.apply(_dense(g_gradients), g_weights)
+        return [adversarial, g_loss, r1, r2, self._mean(real_logit - fake_logit)]
 
     def _update_average(self, step: Any) -> None:
         """Move the average towards the generator; the decay ramps up, or the first weights would linger.
+
+        The moving statistics of the baseline's normalisation are averaged like weights.
 
         Source:
             The ramp min(decay, (1 + t) / (10 + t)) is `tf.train.ExponentialMovingAverage`'s `num_updates`.
@@ -188,6 +250,8 @@ class TrainStep:
         share = 1.0 - tf.minimum(self._config.ema_decay, (1.0 + t) / (10.0 + t))
 
         def blend(average: Any, weight: Any) -> Any:
+            if self._config.ema_decay == 0:
+                return average.assign(weight)
             return average.assign_add(share * (weight - average))
 
         extended = self._strategy.extended

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from jobs.submit import RunOptions
+from jobs.cli_evaluate import EVALUATE_EXAMPLE, EXTRACTORS_EXAMPLE, evaluate, train_extractors
+from jobs.cli_options import Address, DryRun, Json, NoWait, run_options
 
 app = typer.Typer(
     name="gangen",
@@ -20,17 +19,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-
-Address = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        help="Ray cluster to run on, as http://127.0.0.1:8265. Default: $RAY_ADDRESS, else a local Ray.",
-    ),
-]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Submit to the cluster and return at once.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def _show_version(asked: bool) -> None:
@@ -124,7 +112,7 @@ def generate(
             workers=workers,
             gpus_per_worker=gpus_per_worker,
         ),
-        _run_options(address, no_wait, dry_run, as_json),
+        run_options(address, no_wait, dry_run, as_json),
     )
 
 
@@ -156,7 +144,7 @@ def train(
             min=1, max=65_536, metavar="N", help="Images a step over all replicas. Default: the preset's."
         ),
     ] = None,
-    preset: Annotated[str, typer.Option(metavar="NAME", help="fast, best or tiny.")] = "fast",
+    preset: Annotated[str, typer.Option(metavar="NAME", help="fast, best, tiny or tutorial.")] = "fast",
     learning_rate: Annotated[
         float | None, typer.Option(metavar="RATE", help="Adam's peak rate. Default: the preset's.")
     ] = None,
@@ -219,14 +207,12 @@ def train(
             resume=resume,
             checkpoint_every=checkpoint_every,
         ),
-        _run_options(address, no_wait, dry_run, as_json),
+        run_options(address, no_wait, dry_run, as_json),
     )
 
 
-def _run_options(address: str | None, no_wait: bool, dry_run: bool, as_json: bool) -> RunOptions:
-    from jobs.submit import RunOptions
-
-    return RunOptions(address=address, environ=os.environ, no_wait=no_wait, dry_run=dry_run, as_json=as_json)
+app.command(epilog=f"\b\nExample:\n  {EVALUATE_EXAMPLE}")(evaluate)
+app.command(epilog=f"\b\nExample:\n  {EXTRACTORS_EXAMPLE}")(train_extractors)
 
 
 def main() -> None:

@@ -80,7 +80,7 @@ class JobRequest:
         attach_to_succeeded: take a job of this id that has succeeded for the one asked for; False runs it again.
     """
 
-    kind: Literal["generate", "train"]
+    kind: Literal["generate", "train", "evaluate", "train-extractors"]
     spec_json: str
     submission_id: str
     entrypoint_module: str = "jobs.entrypoint"

@@ -8,13 +8,26 @@ from typing import Literal, cast, get_args
 
 from pydantic import ValidationError
 
-from ganmodel.errors import SpecError
+from ganmodel.errors import DataError, SpecError
+from ganmodel.evaluation import METRICS, MIN_SAMPLES
 from ganmodel.labels import parse_labels
 from ganmodel.latents import BLOCK_ROWS
 from ganmodel.model_dir import PRETRAINED, read_model
 from ganmodel.presets import find_preset
+from ganmodel.weights import file_sha256
 from jobs.plan import Plan
-from jobs.specs import DatasetSpec, GenerateSpec, TrainSpec, default_shard_rows, parse_count
+from jobs.reading import open_dataset
+from jobs.specs import (
+    MAX_SAMPLES,
+    DatasetSpec,
+    EvaluateSpec,
+    ExtractorsSpec,
+    GenerateSpec,
+    SubjectSpec,
+    TrainSpec,
+    default_shard_rows,
+    parse_count,
+)
 
 Format = Literal["parquet", "tfrecord"]
 Encoding = Literal["png", "raw"]
@@ -49,8 +62,7 @@ def generate_spec(
             f"--shard-rows: must be whole blocks of {BLOCK_ROWS:,} rows, got {shard:,}; "
             f"use {max(1, round(shard / BLOCK_ROWS)) * BLOCK_ROWS:,}"
         )
-    if not 0 < truncation <= 1:
-        raise SpecError(f"--truncation: must be above 0 and at most 1, got {truncation:g}")
+    _in_range("--truncation", truncation, 0, 1)
     chosen = tuple(name.strip().lower() for name in formats.split(","))
     for name in chosen:
         _one_of("--format", name, Format)
@@ -121,10 +133,9 @@ def train_spec(
     batch = batch_size or row.batch_size
     if batch % workers:
         raise SpecError(f"--batch-size {batch}: must be a multiple of the {workers} workers")
-    source = dataset if not dataset.endswith(".npz") else _absolute(dataset, "--dataset")
     try:
         return TrainSpec(
-            source=source,
+            source=_source(dataset),
             model_dir=_absolute(model_dir or f"runs/{Path(dataset).stem}-{preset}", "--model-dir"),
             preset=preset,
             steps=steps,
@@ -143,6 +154,103 @@ def train_spec(
     except ValidationError as err:
         first = err.errors()[0]
         raise SpecError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']}") from err
+
+
+def evaluate_spec(
+    *,
+    model: str | None,
+    data: str | None,
+    dataset: str,
+    samples: str | None,
+    metrics: str,
+    truncation: float | None,
+    seed: int | None,
+) -> EvaluateSpec:
+    """Return the job that `gangen evaluate` was asked for; see its help for the arguments.
+
+    Raises:
+        SpecError: something cannot be done as asked.
+        ModelError: the model is missing or damaged.
+        DataError: the data set or the file of real digits is missing or damaged.
+    """
+    if model is not None and data is not None:
+        raise SpecError("--model and --data: give one of them, got both")
+    count = None if samples is None else parse_count(samples, "--samples", MAX_SAMPLES)
+    if count is not None and count < MIN_SAMPLES:
+        raise SpecError(f"--samples: must be from {MIN_SAMPLES:,} to {MAX_SAMPLES:,}, got {count:,}")
+    _in_range("--truncation", truncation, 0, 1)
+    chosen = [name.strip().lower() for name in metrics.split(",")]
+    for name in chosen:
+        if name not in METRICS:
+            raise SpecError(f"--metrics: must be some of {', '.join(METRICS)}, got '{name}'")
+    source = _source(dataset)
+    is_file = source.endswith(".npz")
+    if is_file and not Path(source).is_file():
+        raise DataError(f"--dataset {source}: no such file; give the path of an .npz in Keras' layout")
+    if data is None:
+        subject = _model_subject(model or PRETRAINED, seed, truncation)
+    elif seed is not None or truncation is not None:
+        raise SpecError("--seed and --truncation: are of digits to be drawn; those of --data have theirs")
+    else:
+        subject = _data_subject(data)
+    return EvaluateSpec(
+        subject=subject,
+        source=source,
+        source_sha256=file_sha256(Path(source)) if is_file else None,
+        samples=count,
+        metrics=cast("tuple[Literal['fid'], ...]", tuple(name for name in METRICS if name in chosen)),
+    )
+
+
+def _model_subject(model: str, seed: int | None, truncation: float | None) -> SubjectSpec:
+    path = model if model == PRETRAINED else _absolute(model, "--model")
+    info = read_model(path)
+    return SubjectSpec(
+        kind="model",
+        path=path,
+        name=info.name,
+        digest=info.digest,
+        model_digest=info.digest,
+        seed=seed or 0,
+        truncation=1.0 if truncation is None else truncation,
+        trained_on=info.training.get("config", {}).get("dataset_digest"),
+    )
+
+
+def _data_subject(data: str) -> SubjectSpec:
+    path = _absolute(data, "--data")
+    manifest = open_dataset(path)
+    if manifest.num_rows < MIN_SAMPLES:
+        raise DataError(
+            f"--data {path}: has {manifest.num_rows:,} rows, an evaluation takes {MIN_SAMPLES:,} or more"
+        )
+    spec = manifest.spec
+    return SubjectSpec(
+        kind="data",
+        path=path,
+        name=spec.name,
+        digest=manifest.rows_digest,
+        model_digest=spec.model_digest,
+        labels=spec.labels,
+        seed=spec.seed,
+        truncation=spec.truncation,
+        rows=manifest.num_rows,
+        trained_on=manifest.model.get("training", {}).get("config", {}).get("dataset_digest"),
+    )
+
+
+def extractors_spec(*, dataset: str, out: str) -> ExtractorsSpec:
+    """Return the job that `gangen train-extractors` was asked for; see its help for the arguments.
+
+    Raises:
+        SpecError: something cannot be done as asked.
+    """
+    return ExtractorsSpec(source=_source(dataset), out=_absolute(out, "--out"))
+
+
+def _source(dataset: str) -> str:
+    """Return --dataset with a path made absolute: the job may run in another folder."""
+    return _absolute(dataset, "--dataset") if dataset.endswith(".npz") else dataset
 
 
 def _absolute(path: str, option: str) -> str:

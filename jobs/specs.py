@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 
 from ganmodel.config import FrozenModel, Precision, TrainConfig
 from ganmodel.errors import SpecError
+from ganmodel.evaluation import MIN_SAMPLES
 from ganmodel.labels import parse_labels
 from ganmodel.latents import BLOCK_ROWS
 from ganmodel.presets import find_preset
@@ -24,6 +25,12 @@ MAX_COUNT = 10**12
 MAX_STEPS = 100_000_000
 MAX_SHARDS = 99_999
 """Shard names carry five digits, as TFDS and Hugging Face write them."""
+
+DEFAULT_SAMPLES = 10_000
+"""Digits an evaluation judges: as many as MNIST's test split has."""
+
+MAX_SAMPLES = 100_000
+"""More take hours of pairwise distances."""
 
 _SUFFIXES = {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
 
@@ -160,8 +167,6 @@ class TrainSpec(FrozenModel):
         preset = find_preset(self.preset)
         return TrainConfig(
             preset=self.preset,
-            generator=preset.generator,
-            discriminator=preset.discriminator,
             dataset=training_set.name,
             dataset_digest=training_set.digest(),
             steps=self.planned_steps(len(training_set.labels)),
@@ -170,4 +175,81 @@ class TrainSpec(FrozenModel):
             gamma=self.gamma,
             seed=self.seed,
             precision=self.precision or precision,
+            **preset.recipe(),
         )
+
+
+class SubjectSpec(FrozenModel):
+    """What an evaluation judges: a generator, or a finished data set.
+
+    Attributes:
+        kind: `model` or `data`.
+        path: folder, absolute, or `pretrained`.
+        name: of the model, or TFDS' name of the data set.
+        digest: of the model, or of the data set's rows; what is judged must still have it.
+        model_digest: of the generator that draws or drew the digits.
+        labels: the label rule the digits follow.
+        seed: of latents and labels.
+        truncation: psi in (0, 1].
+        rows: of the data set; None for a model, which has as many as are asked for.
+        trained_on: digest of the generator's training set; None where nobody wrote it down.
+    """
+
+    kind: Literal["model", "data"]
+    path: str
+    name: str
+    digest: str
+    model_digest: str
+    labels: str = "0,1,2,3,4,5,6,7,8,9"
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    truncation: Annotated[float, Field(gt=0, le=1)]
+    rows: Annotated[int, Field(ge=1)] | None = None
+    trained_on: str | None = None
+
+
+class EvaluateSpec(FrozenModel):
+    """An evaluation job.
+
+    Attributes:
+        subject: what is judged.
+        source: of the real digits, see `ganmodel.data.load_training_set`.
+        source_sha256: of their file, where there is one and it can be seen from where the job was asked for.
+        samples: digits of the subject; None takes `DEFAULT_SAMPLES`, or fewer where there are fewer.
+        metrics: groups of figures, see `ganmodel.evaluation.METRICS`.
+    """
+
+    subject: SubjectSpec
+    source: str
+    source_sha256: str | None = None
+    samples: Annotated[int, Field(ge=MIN_SAMPLES, le=MAX_SAMPLES)] | None = None
+    metrics: tuple[Literal["fid", "cas", "prdc", "label", "nn"], ...]
+
+    def num_samples(self, train_rows: int) -> int:
+        """Return how many digits of the subject are judged, CAS apart.
+
+        Args:
+            train_rows: images of the real training split. As many of them are put in the subject's place for the
+                floor, so no more digits can be judged.
+
+        Raises:
+            SpecError: more were asked for than there are.
+        """
+        most = min(train_rows, self.subject.rows or train_rows)
+        if self.samples is None:
+            return min(DEFAULT_SAMPLES, most)
+        if self.samples > most:
+            whose = "the training split" if most == train_rows else f"--data {self.subject.path}"
+            raise SpecError(f"--samples: at most the {most:,} of {whose}, got {self.samples:,}")
+        return self.samples
+
+
+class ExtractorsSpec(FrozenModel):
+    """A job that trains the classifiers whose features an evaluation uses.
+
+    Attributes:
+        source: of the training set, see `ganmodel.data.load_training_set`.
+        out: folder they are written to, an absolute path.
+    """
+
+    source: str
+    out: str

@@ -7,7 +7,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -21,7 +21,7 @@ from jobs.remote import JobRequest, JobsClient, check_address, resolve_address
 from jobs.storage import open_storage, target_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from jobs.specs import GenerateSpec, TrainSpec
 
@@ -74,7 +74,7 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
     storage = open_storage(spec.out)
     if options.dry_run:
         facts = render.plan_facts(spec, plan)
-        _print(facts, render.plan_text(facts), options)
+        print_result(facts, render.plan_text(facts), options)
         return
     with target_errors(spec.out):
         check_plan(storage, plan)
@@ -88,11 +88,18 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
         is_new = read_manifest(storage) is None
         identity = hashlib.sha256(f"{plan.digest} {spec.out}".encode()).hexdigest()[:16]
         job = f"gangen-generate-{identity}"
-        if is_new and not _submit(address, "generate", spec.model_dump_json(), job, options):
+        # A job of this id that has ended is no answer: its data may be gone. A new one finds what is there at once.
+        request = JobRequest(
+            kind="generate",
+            spec_json=spec.model_dump_json(),
+            submission_id=job,
+            attach_to_succeeded=False,
+        )
+        if is_new and not submit_job(address, request, options):
             return
         result = _seen_from_here(spec, is_new)
     facts = render.dataset_facts(result, spec.out)
-    _print(facts, render.dataset_text(facts), options)
+    print_result(facts, render.dataset_text(facts), options)
 
 
 def _check_workers(spec: GenerateSpec) -> None:
@@ -128,7 +135,7 @@ def run_train(spec: TrainSpec, options: RunOptions) -> None:
     if options.dry_run:
         facts = spec.model_dump(mode="json")
         text = "\n".join(f"  {name:22} {value}" for name, value in facts.items())
-        _print(facts, f"would train\n{text}\nnext: the same command without --dry-run", options)
+        print_result(facts, f"would train\n{text}\nnext: the same command without --dry-run", options)
         return
     if address is None:
         _check_training(spec)
@@ -137,12 +144,14 @@ def run_train(spec: TrainSpec, options: RunOptions) -> None:
         interrupt_on_sigterm()
         result = train(spec, local_ray(spec.workers, spec.workers * (spec.gpus_per_worker or 0)))
         facts = {**result, "model_dir": spec.model_dir}
-        _print(facts, render.training_text(facts), options)
+        print_result(facts, render.training_text(facts), options)
         return
-    identity = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:16]
-    if _submit(address, "train", spec.model_dump_json(), f"gangen-train-{identity}", options):
+    text = spec.model_dump_json()
+    job = f"gangen-train-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    request = JobRequest(kind="train", spec_json=text, submission_id=job, attach_to_succeeded=False)
+    if submit_job(address, request, options):
         facts = {"model_dir": spec.model_dir}
-        _print(
+        print_result(
             facts,
             f"trained {spec.model_dir}\nnext: gangen generate --model {spec.model_dir} --count 1e5",
             options,
@@ -174,26 +183,29 @@ def _check_training(spec: TrainSpec) -> None:
         say(f"data: {len(training_set.labels):,} images of {training_set.name}")
 
 
-def _submit(
-    address: str, kind: Literal["generate", "train"], spec_json: str, submission_id: str, options: RunOptions
+def submit_job(
+    address: str, request: JobRequest, options: RunOptions, write: Callable[[str], None] | None = None
 ) -> bool:
-    """Submit a job and follow it; return whether it was waited for. Anything but success raises."""
+    """Submit a job and follow it; return whether it was waited for. Anything but success raises.
+
+    Args:
+        address: of the cluster.
+        request: the job.
+        options: whether to wait, and what to print where not.
+        write: called with the job's log as it comes; None passes it on to stderr.
+    """
     say(f"cluster: {address}")
     client = JobsClient(address, options.environ)
-    # A job of this id that has ended is no answer: its data may be gone. A new one finds what is there at once.
-    request = JobRequest(
-        kind=kind, spec_json=spec_json, submission_id=submission_id, attach_to_succeeded=False
-    )
     job = client.submit(request)
     follow = client.commands(job)
     if options.no_wait:
         facts: dict[str, Any] = {"status": "submitted", "job": job, "address": address, "follow": follow}
         lines = [f"submitted {job} to {address}", *(f"  {verb:9} {line}" for verb, line in follow.items())]
-        _print(facts, "\n".join([*lines, f"next: {follow['logs']}"]), options)
+        print_result(facts, "\n".join([*lines, f"next: {follow['logs']}"]), options)
         return False
     say(f"job: {job}")
     try:
-        outcome = client.follow(job, _pass_on)
+        outcome = client.follow(job, write or pass_on)
     except KeyboardInterrupt:
         say(f"the job goes on; to stop it: {follow['stop']}")
         raise
@@ -207,10 +219,12 @@ def _submit(
     return True
 
 
-def _pass_on(text: str) -> None:
+def pass_on(text: str) -> None:
+    """Write a piece of a job's log to stderr."""
     sys.stderr.write(text)
     sys.stderr.flush()
 
 
-def _print(facts: dict[str, Any], text: str, options: RunOptions) -> None:
+def print_result(facts: dict[str, Any], text: str, options: RunOptions) -> None:
+    """Write a result to stdout, as JSON where that was asked for."""
     typer.echo(render.to_json(facts) if options.as_json else text)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from ganmodel.device import choose_precision, cpu_flags
-from jobs.specs import GenerateSpec, TrainSpec
+from jobs.specs import EvaluateSpec, ExtractorsSpec, GenerateSpec, TrainSpec
 
 if TYPE_CHECKING:
     from jobs.manifest import ShardRecord
+    from jobs.measure import Part
 
 
 @ray.remote(max_restarts=0)
@@ -41,6 +42,48 @@ class GenerateWorker:
 
         record: ShardRecord = self._maker.make(Plan(self._spec.dataset).task(index))
         return record.model_dump_json()
+
+
+@ray.remote(max_restarts=0, max_concurrency=2)
+class EvaluateWorker:
+    """Does parts of an evaluation, one at a time, on one core; the other thread answers how far the part is."""
+
+    def __init__(self, spec_json: str) -> None:
+        self._spec = EvaluateSpec.model_validate_json(spec_json)
+        self._measurer: Any = None
+        self._note = ""
+
+    def run(self, part: Part) -> Any:
+        """Do a part and return what `jobs.measure.Measurer.measure` does."""
+        from jobs.measure import Measurer
+
+        self._note = ""
+        self._measurer = self._measurer or Measurer(self._spec, lambda note: setattr(self, "_note", note))
+        return self._measurer.measure(part)
+
+    def note(self) -> str:
+        """Return a few words on how far the part at work is; empty where there is nothing to say."""
+        return self._note
+
+
+@ray.remote(max_restarts=0, max_concurrency=2)
+class ExtractorsWorker:
+    """Trains the extractors in one thread while the other answers how far it is."""
+
+    def __init__(self, spec_json: str) -> None:
+        self._spec = ExtractorsSpec.model_validate_json(spec_json)
+        self._note = ""
+
+    def run(self, part: None) -> Any:
+        """Train and write both extractors; return what `extractors.json` says."""
+        del part
+        from jobs.measure import train_extractors
+
+        return train_extractors(self._spec, lambda note: setattr(self, "_note", note))
+
+    def note(self) -> str:
+        """Return a few words on how far the training is."""
+        return self._note
 
 
 @ray.remote(max_restarts=0, max_concurrency=2)

@@ -11,6 +11,7 @@ the public way, but reaches the job's own workers only, not the supervisor.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import sys
@@ -51,6 +52,16 @@ def package_folders() -> list[Path]:
     import jobs
 
     return [Path(str(package.__file__)).parent for package in (jobs, ganmodel)]
+
+
+def code_digest(folders: Sequence[Path] | None = None) -> str:
+    """Return the SHA-256 (hex) of the code that travels: what a job answers depends on it, too."""
+    hasher = hashlib.sha256()
+    for folder in folders or package_folders():
+        for file in sorted(folder.rglob("*.py")):
+            hasher.update(f"{file.relative_to(folder.parent)}\0".encode())
+            hasher.update(file.read_bytes())
+    return hasher.hexdigest()
 
 
 def check_size(folders: Sequence[Path], limit_bytes: int = MAX_UPLOAD_BYTES) -> None:

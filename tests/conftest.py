@@ -31,7 +31,7 @@ def pytest_collection_finish(session):
 
 @pytest.fixture(scope="session")
 def digits() -> TrainingSet:
-    """scikit-learn's real digits, [1797, 28, 28]."""
+    """scikit-learn's real digits, the training split, [1500, 28, 28]."""
     return load_training_set("digits")
 
 

@@ -84,7 +84,10 @@ def test_bad_generate_option_is_one_line_and_exit_code_2(
 
 
 TRAIN = {
-    "unknown preset": (["--preset", "huge"], "--preset: there is no 'huge'; choose fast, best, tiny"),
+    "unknown preset": (
+        ["--preset", "huge"],
+        "--preset: there is no 'huge'; choose fast, best, tiny, tutorial",
+    ),
     "steps and epochs": (
         ["--steps", "5", "--epochs", "1"],
         "--steps and --epochs: give one of them, got both",

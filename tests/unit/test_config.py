@@ -7,17 +7,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ganmodel.config import DiscriminatorConfig, GeneratorConfig, TrainConfig, first_problem, json_digest
+from ganmodel.config import (
+    DiscriminatorConfig,
+    GeneratorConfig,
+    TrainConfig,
+    TutorialDiscriminatorConfig,
+    TutorialGeneratorConfig,
+    first_problem,
+    json_digest,
+)
 from ganmodel.device import choose_precision, cpu_flags
 from ganmodel.errors import SpecError
 from ganmodel.presets import PRESETS, find_preset
 
+BASELINE = {
+    "generator": TutorialGeneratorConfig(kind="tutorial", label_dim=3),
+    "discriminator": TutorialDiscriminatorConfig(kind="tutorial", dropout=0.1),
+}
 
-def test_a_configuration_reads_back_from_its_json_with_the_same_digest(tiny_config):
-    config = tiny_config(gamma=0.1, seed=2**31 - 1)
+
+@pytest.mark.parametrize("networks", [{}, BASELINE], ids=["ours", "baseline"])
+def test_a_configuration_reads_back_from_its_json_with_the_same_digest(tiny_config, networks):
+    config = tiny_config(gamma=0.1, seed=2**31 - 1, **networks)
     back = TrainConfig.model_validate_json(json.dumps(config.model_dump(mode="json")))
     assert back == config
     assert back.content_digest() == config.content_digest()
+
+
+def test_a_configuration_written_before_there_were_choices_of_loss_means_ours(tiny_config):
+    values = tiny_config().model_dump(mode="json")
+    for name in ("loss", "adam_betas", "joint"):
+        del values[name]
+    assert TrainConfig.model_validate_json(json.dumps(values)) == tiny_config()
 
 
 def test_a_digest_of_json_never_changes():
@@ -39,9 +60,17 @@ CHANGES = [
     ("generator", {"generator": GeneratorConfig(latent_dim=3)}, "generator.latent_dim: 16 -> 3"),
     (
         "discriminator",
-        {"discriminator": DiscriminatorConfig(channels=(8, 16, 33), blocks=0, hidden_units=32)},
+        {
+            "discriminator": DiscriminatorConfig(
+                channels=(8, 16, 33), blocks_14=0, blocks_7=0, hidden_units=32
+            )
+        },
         "discriminator.channels: [8, 16, 32] -> [8, 16, 33]",
     ),
+    ("kind", {"generator": BASELINE["generator"]}, "generator: of another kind"),
+    ("loss", {"loss": "cross_entropy"}, "loss: relativistic -> cross_entropy"),
+    ("adam_betas", {"adam_betas": (0.9, 0.999)}, "adam_betas: [0.0, 0.99] -> [0.9, 0.999]"),
+    ("joint", {"joint": True}, "joint: False -> True"),
 ]
 
 
@@ -72,13 +101,31 @@ def test_equal_configurations_differ_in_nothing(tiny_config):
         ("seed", 2**31),
         ("precision", "float16"),
         ("momentum", 0.9),
+        ("loss", "hinge"),
+        ("adam_betas", (0.9, 1.0)),
     ],
 )
 def test_a_value_out_of_range_or_an_unknown_field_is_refused_by_name(tiny_config, field, value):
     with pytest.raises(ValidationError) as err:
         tiny_config(**{field: value})
-    assert first_problem(err.value).startswith(f"{field}: ")
+    assert first_problem(err.value).startswith((f"{field}: ", f"{field}.1: "))
     assert "\n" not in first_problem(err.value)
+
+
+@pytest.mark.parametrize(
+    ("generator", "problem"),
+    [
+        ({"latent_dim": -1}, "generator.latent_dim: Input should be greater"),
+        ({"kind": "tutorial", "latent_dim": -1}, "generator.latent_dim: Input should be greater"),
+        ({"kind": "tutorial", "blocks_7": 1}, "generator.blocks_7: Extra inputs"),
+        ({"kind": "other"}, "generator.kind: Input should be 'tutorial'"),
+        (3, "generator: Input should be"),
+    ],
+)
+def test_a_wrong_shape_is_refused_by_the_name_of_its_field_alone(tiny_config, generator, problem):
+    with pytest.raises(ValidationError) as err:
+        tiny_config(generator=generator)
+    assert first_problem(err.value).startswith(problem)
 
 
 def test_a_configuration_cannot_be_changed(tiny_config):
@@ -91,11 +138,10 @@ def test_a_preset_makes_a_valid_run_and_its_summary_tells_its_true_cost(tiny_con
     preset = find_preset(name)
     tiny_config(
         preset=name,
-        generator=preset.generator,
-        discriminator=preset.discriminator,
         batch_size=preset.batch_size,
         learning_rate=preset.learning_rate,
         gamma=preset.gamma,
+        **preset.recipe(),
     )
     millions = preset.generator.multiply_adds() / 1e6
     said = preset.summary.partition("M multiply-adds")[0]
@@ -103,7 +149,7 @@ def test_a_preset_makes_a_valid_run_and_its_summary_tells_its_true_cost(tiny_con
 
 
 def test_an_unknown_preset_is_refused_and_the_known_ones_are_named():
-    with pytest.raises(SpecError, match=r"^--preset: there is no 'huge'; choose fast, best, tiny$"):
+    with pytest.raises(SpecError, match=r"^--preset: there is no 'huge'; choose fast, best, tiny, tutorial$"):
         find_preset("huge")
 
 

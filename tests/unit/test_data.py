@@ -12,7 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganmodel.data import FASHION_CLASS_NAMES, NUM_CLASSES, _set_name, load_training_set, needs_download
+from ganmodel.data import (
+    FASHION_CLASS_NAMES,
+    NUM_CLASSES,
+    _set_name,
+    load_test_set,
+    load_training_set,
+    needs_download,
+)
 from ganmodel.errors import DataError
 
 IMAGES = np.zeros((40, 28, 28), np.uint8)
@@ -103,6 +110,43 @@ def test_arrays_a_generator_cannot_learn_from_are_refused(save_npz, changes, rea
     text = refusal(path)
     assert path in text
     assert reason in text
+
+
+def test_the_test_split_is_the_other_pair_of_arrays(save_npz):
+    images = np.arange(20 * 784, dtype=np.uint32).astype(np.uint8).reshape(20, 28, 28)
+    path = save_npz(x_test=images[..., None], y_test=LABELS[:20, None])
+    found = load_test_set(path)
+    assert np.array_equal(found.images, images)
+    assert np.array_equal(found.labels, LABELS[:20])
+    assert found.name == load_training_set(path).name == "set"
+    assert len(load_training_set(path).labels) == 40
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, "has no test split (no array x_test and y_test)"),
+        ({"x_test": IMAGES}, "has no test split (no array y_test)"),
+        ({"x_test": IMAGES / 255, "y_test": LABELS}, "x_test must be uint8 (0 to 255), got float64"),
+        ({"x_test": IMAGES, "y_test": LABELS[:3]}, "y_test must hold one label an image"),
+        ({"x_test": IMAGES, "y_test": labels_with(10)}, "y_test: labels must lie in 0 to 9, got 0 to 10"),
+        ({"x_test": IMAGES[:5], "y_test": LABELS[:5]}, "x_test: no image is labelled 5, 6, 7, 8, 9"),
+    ],
+)
+def test_a_test_split_that_is_missing_or_unsound_is_refused(save_npz, changes, reason):
+    path = save_npz(**changes)
+    with pytest.raises(DataError) as err:
+        load_test_set(path)
+    assert str(err.value).startswith(f"--dataset {path}: ")
+    assert reason in str(err.value)
+    load_training_set(path)  # which does not need it
+
+
+def test_the_digits_of_the_test_split_are_in_no_training():
+    train, test = load_training_set("digits"), load_test_set("digits")
+    assert test.images.shape == (297, 28, 28)
+    assert np.bincount(test.labels, minlength=NUM_CLASSES).min() > 20
+    assert not {image.tobytes() for image in train.images} & {image.tobytes() for image in test.images}
 
 
 class Trap:
@@ -208,18 +252,18 @@ def test_a_file_that_is_no_sound_archive_is_refused(save_npz, spoil):
 
 
 def test_the_digits_are_28_by_28_and_use_the_whole_range(digits):
-    assert digits.images.shape == (1797, 28, 28)
+    assert digits.images.shape == (1500, 28, 28)
     assert digits.images.dtype == np.uint8
     assert digits.images.min() == 0
     assert digits.images.max() == 255
-    assert np.bincount(digits.labels).min() > 170
+    assert np.bincount(digits.labels).min() > 140
     assert digits.name == "digits"
 
 
 def test_the_digits_are_scikit_learns_drawn_larger(digits):
     from sklearn.datasets import load_digits
 
-    small = load_digits().images * (255 / 16)
+    small = load_digits().images[:1500] * (255 / 16)
     # Seven samples of the enlarged picture fall on two of the original's pixels.
     shrunk = digits.images.reshape(-1, 4, 7, 4, 7).mean(axis=(2, 4))
     wanted = small.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4))
@@ -247,6 +291,12 @@ def test_mnist_is_read_as_it_is(mnist_path):
         5949,
     ]
     assert round(float(found.images.mean()), 4) == 33.3184
+
+
+def test_mnists_test_split_is_read_as_it_is(mnist_path):
+    found = load_test_set(str(mnist_path))
+    assert found.images.shape == (10000, 28, 28)
+    assert np.bincount(found.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
 
 def test_fashion_keeps_its_names_wherever_the_file_lies(save_npz, tmp_path):

@@ -6,7 +6,7 @@ import resource
 import numpy as np
 import pytest
 
-from ganmodel.config import GeneratorConfig
+from ganmodel.config import GeneratorConfig, TutorialGeneratorConfig
 from ganmodel.errors import GangenError, ModelError
 from ganmodel.model_dir import (
     MODEL_FILE,
@@ -59,6 +59,12 @@ def test_an_exported_model_reads_back_as_it_was_written(tmp_path):
     assert arrays.keys() == ARRAYS.keys()
     assert all(np.array_equal(arrays[name], ARRAYS[name]) for name in ARRAYS)
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [WEIGHTS_FILE, MODEL_FILE]
+
+
+def test_a_model_of_the_baseline_reads_back_as_such(tmp_path):
+    info = export(tmp_path, generator=TutorialGeneratorConfig(kind="tutorial", latent_dim=3))
+    assert read_model(str(tmp_path)).generator == info.generator
+    assert info.digest != export(tmp_path / "ours").digest
 
 
 def test_a_digest_is_of_shape_and_weights_and_of_nothing_else(tmp_path):
@@ -139,6 +145,7 @@ def test_a_description_that_is_no_json_object_is_refused(tmp_path, content):
         ({"format_version": 2}, "format_version: Input should be 1"),
         ({"digest": None}, "digest: "),
         ({"generator": {"latent_dim": -1}}, "generator.latent_dim: "),
+        ({"generator": {"kind": "other"}}, "generator.kind: Input should be 'tutorial'"),
         ({"generator": {"depth": 3}}, "generator.depth: Extra inputs are not permitted"),
         ({"name": "../../etc"}, "name: "),
         ({"name": "Name"}, "name: "),

@@ -3,11 +3,14 @@
 from collections import namedtuple
 from itertools import chain, pairwise
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from ganmodel.config import TutorialDiscriminatorConfig, TutorialGeneratorConfig
 from ganmodel.data import BatchSource, TrainingSet
+from ganmodel.presets import find_preset
 from ganmodel.steps import METRIC_NAMES, HoldThenDecay, TrainStep, build_networks
 from ganmodel.trainer import make_strategy
 
@@ -201,6 +204,105 @@ def test_the_gradient_of_loss_and_penalties_reaches_the_weights(penalised, name,
     assert abs(penalty) > 0.1 * abs(adversarial)
 
 
+class Smooth:
+    """The discriminator's step in float64, with a discriminator whose slopes change nowhere by a jump."""
+
+    def __init__(self, config, digits):
+        one = tf.distribute.OneDeviceStrategy("/cpu:0")
+        self.networks, self.step = make_step(config, digits, one)
+        self.kept = self.networks.discriminator_optimizer = Keeper()
+        rng = np.random.default_rng(0)
+        self.labels = np.array([3, 5], np.int32)
+        self.real, self.fake = rng.uniform(-1, 1, (2, 2, 28, 28, 1))
+        self.networks.generator = lambda inputs, training: tf.constant(self.fake)
+        self.networks.discriminator = self.discriminator = smooth_discriminator()
+        for weight in self.discriminator.trainable_variables:
+            weight.assign(0.3 * rng.standard_normal(weight.shape))
+
+    def terms(self):
+        """Return the adversarial loss, R1 and R2, computed by the step itself."""
+        terms = self.step._discriminator_step(tf.constant(0, tf.int64), 0, self.real, self.labels)
+        return np.array([float(term) for term in terms])
+
+
+def smooth_discriminator():
+    def layer(kind, *args, **options):
+        return getattr(keras.layers, kind)(*args, dtype="float64", **options)
+
+    images, labels = keras.Input((28, 28, 1), dtype="float64"), keras.Input((), dtype="int32")
+    x = layer("Conv2D", 3, 5, strides=4, activation="tanh")(images)
+    x = layer("Conv2D", 2, 3, strides=2, activation="softplus")(x)
+    x = layer("Dense", 4, activation="tanh")(layer("Flatten")(x))
+    match = layer("Dot", axes=1)([x, layer("Embedding", 10, 4)(labels)])
+    logits = layer("Reshape", ())(layer("Add")([match, layer("Dense", 1)(x)]))
+    return keras.Model([images, labels], logits)
+
+
+@pytest.fixture(scope="module")
+def smooth(tiny_config, digits):
+    return Smooth(tiny_config(batch_size=2, gamma=2.0), digits)
+
+
+def test_the_penalties_are_those_of_differences_in_float64(smooth):
+    eps = 1e-5
+    nudges = eps * np.eye(784).reshape(784, 28, 28, 1)
+    for images, penalty in zip((smooth.real, smooth.fake), smooth.terms()[1:], strict=True):
+        norms = []
+        for image, label in zip(images, smooth.labels, strict=True):
+            many = np.full(784, label, np.int32)
+            rise = smooth.discriminator([image + nudges, many]) - smooth.discriminator([image - nudges, many])
+            norms.append(np.sum((rise.numpy() / (2 * eps)) ** 2))
+        assert penalty == pytest.approx(np.mean(norms), rel=1e-8)
+
+
+def test_the_second_derivatives_are_those_of_differences_in_float64(smooth):
+    """Every weight that is nudged changes loss and penalties by what its gradient says."""
+    eps = 1e-5
+    smooth.terms()
+    gradients = smooth.kept.gradients
+    weights = smooth.discriminator.trainable_variables
+    rng = np.random.default_rng(1)
+    share = np.array([1.0, 0.5 * 2.0, 0.5 * 2.0])
+    found = []
+    for weight, gradient in zip(weights, gradients, strict=True):
+        start = weight.numpy()
+        # An embedding's other rows belong to labels that are not there.
+        places = np.flatnonzero(gradient) if "embeddings" in weight.path else np.arange(start.size)
+        for place in rng.choice(places, min(8, len(places)), replace=False):
+            sides = []
+            for nudge in (eps, -eps):
+                moved = start.copy()
+                moved.flat[place] += nudge
+                weight.assign(moved)
+                sides.append(smooth.terms())
+            weight.assign(start)
+            slopes = share * (sides[0] - sides[1]) / (2 * eps)
+            assert gradient.flat[place] == pytest.approx(slopes.sum(), rel=1e-6, abs=1e-8), weight.path
+            found.append(abs(slopes))
+    assert len(found) > 40
+    adversarial, r1, r2 = np.median(found, axis=0)
+    assert min(r1, r2) > 0.1 * adversarial
+
+
+def test_adam_squares_the_sum_of_a_labels_gradients_not_each(tiny_config, digits):
+    """Keras takes the rows of an embedding's gradient one by one; a label that stands in a batch twice has two."""
+    pair = TrainingSet(name="pair", images=digits.images[:2], labels=np.full(2, 7, np.int32))
+    config = tiny_config(batch_size=2, steps=1)
+    networks, step = make_step(config, pair, tf.distribute.OneDeviceStrategy("/cpu:0"))
+    step(0)
+    state = weights_of(networks)
+    for network in ("generator", "discriminator"):
+        moments = {
+            kind: value
+            for kind in ("momentum", "velocity")
+            for name, value in state.items()
+            if name.startswith(f"{network}_optimizer/") and name.endswith(f"label_embeddings_{kind}")
+        }
+        # With beta_1 = 0 and beta_2 = 0.99, the first step leaves the gradient and a hundredth of its square.
+        assert np.flatnonzero(moments["momentum"].any(axis=1)).tolist() == [7]
+        assert moments["velocity"] == pytest.approx(0.01 * moments["momentum"] ** 2, rel=1e-4)
+
+
 Taken = namedtuple("Taken", "step states metrics")
 """A run's compiled step, all its variables before each step and after the last, and each step's metrics."""
 
@@ -224,10 +326,38 @@ def one_replica(config, digits):
     return take(config, digits, tf.distribute.OneDeviceStrategy("/cpu:0"))
 
 
-def test_two_replicas_take_the_same_steps_as_one(config, digits, one_replica):
-    strategy = make_strategy(tf, "mirrored")
-    assert strategy.num_replicas_in_sync == 2
-    two_replicas = take(config, digits, strategy)
+@pytest.fixture(scope="module")
+def baseline(tiny_config):
+    """Return the baseline's recipe with small networks: normalisation, dropout, one move of both networks."""
+    networks = {
+        "generator": TutorialGeneratorConfig(kind="tutorial", latent_dim=16, channels=(12, 8, 4)),
+        "discriminator": TutorialDiscriminatorConfig(kind="tutorial", channels=(4, 8)),
+    }
+    return tiny_config(steps=3, gamma=0.0, **find_preset("tutorial").recipe() | networks)
+
+
+@pytest.fixture(scope="module")
+def one_baseline(baseline, digits):
+    return take(baseline, digits, tf.distribute.OneDeviceStrategy("/cpu:0"))
+
+
+@pytest.fixture(scope="module")
+def mirrored():
+    """One for all: TensorFlow numbers the collectives of each strategy from 100 and mixes up those of two."""
+    return make_strategy(tf, "mirrored")
+
+
+@pytest.mark.parametrize("run", ["ours", "baseline", "baseline with penalties"])
+def test_two_replicas_take_the_same_steps_as_one(run, config, baseline, digits, mirrored, request):
+    if run == "ours":
+        one_replica = request.getfixturevalue("one_replica")
+    elif run == "baseline":
+        config, one_replica = baseline, request.getfixturevalue("one_baseline")
+    else:
+        config = baseline.model_copy(update={"gamma": 1.0, "joint": False})
+        one_replica = take(config, digits, tf.distribute.OneDeviceStrategy("/cpu:0"))
+    assert mirrored.num_replicas_in_sync == 2
+    two_replicas = take(config, digits, mirrored)
     assert float(two_replicas.step(4, stop=True)[1]) == 2
     assert two_replicas.metrics == pytest.approx(one_replica.metrics, rel=1e-3, abs=1e-4)
     values, expected = two_replicas.states[-1], one_replica.states[-1]
@@ -254,8 +384,7 @@ def test_networks_move_and_every_step_differs(one_replica):
     still = {
         name for name in weights if "optimizer" not in name and np.array_equal(weights[name], fresh[name])
     }
-    # A bias of the logit cancels in the difference of two logits.
-    assert still == {"discriminator/score/bias"}
+    assert still == set()
     assert len(np.unique(metrics, axis=0)) == 4
     assert np.isfinite(metrics).all()
     iterations = [int(v) for name, v in weights.items() if name.endswith("/iteration")]
@@ -284,10 +413,82 @@ def test_the_average_follows_the_generator_by_the_ramped_decay(one_replica):
             assert after[name] == pytest.approx(wanted, rel=1e-4, abs=1e-6)
 
 
-def test_variables_have_the_same_names_in_every_run(tiny_config):
-    first, again = (sorted(build_networks(tiny_config()).variables()) for _ in range(2))
+def test_without_an_average_the_generator_itself_is_kept_moving_statistics_too(one_baseline):
+    for before, after in pairwise(one_baseline.states):
+        ema = [name for name in after if name.startswith("ema/")]
+        assert any("moving_mean" in name for name in ema)
+        for name in ema:
+            assert np.array_equal(after[name], after[name.replace("ema/", "generator/")]), name
+            assert not np.array_equal(after[name], before[name]), name
+
+
+def test_the_baseline_moves_all_weights_and_computes_no_penalties(one_baseline):
+    fresh, after = one_baseline.states[0], one_baseline.states[-1]
+    assert [name for name in after if np.array_equal(fresh[name], after[name])] == []
+    assert dict(zip(METRIC_NAMES, one_baseline.metrics.T, strict=True))["r1"].tolist() == [0, 0, 0]
+    assert one_baseline.step._compiled.experimental_get_tracing_count() == 1
+
+
+def test_a_joint_step_is_that_of_two_losses_of_one_set_of_images(baseline, digits):
+    """Against a loop as one would write it, with the step's own latents and noise."""
+    networks, step = make_step(baseline, digits, tf.distribute.OneDeviceStrategy("/cpu:0"))
+    kept = networks.generator_optimizer, networks.discriminator_optimizer = Keeper(), Keeper()
+    zero, first = tf.constant(0, tf.int64), tf.constant(0)
+    real, labels = step._batches.slice(zero, first, 1)
+    metrics = step._joint_step(zero, first, real, labels)
+    entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+    noises = [step._noise(zero, first, 0, use) for use in (0, 1)]
+    for place, network in enumerate((networks.generator, networks.discriminator)):
+        with tf.GradientTape() as tape:
+            fake = networks.generator([step._latents(zero, first, 0), labels], training=True)
+            logits = [
+                networks.discriminator([images, labels, *noise], training=True)[:, None]
+                for images, noise in zip((real, fake), noises, strict=True)
+            ]
+            one, none = tf.ones_like(logits[0]), tf.zeros_like(logits[0])
+            losses = entropy(one, logits[1]), entropy(one, logits[0]) + entropy(none, logits[1])
+        assert float(metrics[1 - place]) == pytest.approx(float(losses[place]), rel=1e-5)
+        wanted = tape.gradient(losses[place], network.trainable_variables)
+        for mine, theirs in zip(kept[place].gradients, wanted, strict=True):
+            assert mine == pytest.approx(tf.convert_to_tensor(theirs).numpy(), rel=1e-3, abs=1e-6)
+
+
+def test_a_joint_step_with_penalties_moves_the_discriminator_as_its_own_step_does(config, digits):
+    one = tf.distribute.OneDeviceStrategy("/cpu:0")
+    zero, first = tf.constant(0, tf.int64), tf.constant(0)
+    found = []
+    for take_step in (TrainStep._discriminator_step, TrainStep._joint_step):
+        networks, step = make_step(config, digits, one)
+        kept = networks.discriminator_optimizer = Keeper()
+        networks.generator_optimizer = Keeper()
+        metrics = take_step(step, zero, first, *step._batches.slice(zero, first, 1))
+        found.append((kept.gradients, [float(metric) for metric in metrics]))
+    (alone, terms), (joint, metrics) = found
+    assert [metrics[0], *metrics[2:4]] == pytest.approx(terms, rel=1e-5)
+    assert all(a == pytest.approx(b, rel=1e-3, abs=1e-6) for a, b in zip(alone, joint, strict=True))
+
+
+def test_dropout_noise_differs_between_steps_networks_and_uses_and_is_no_latents(baseline, digits):
+    _, step = make_step(baseline, digits, tf.distribute.OneDeviceStrategy("/cpu:0"))
+    drawn = [
+        noise.numpy()
+        for i in range(2)
+        for network in (0, 1)
+        for use in (0, 1)
+        for noise in step._noise(tf.constant(i, tf.int64), tf.constant(0), network, use)
+    ]
+    assert {noise.shape for noise in drawn} == {(8, 14, 14, 4), (8, 7, 7, 8)}
+    firsts = [noise.ravel()[:128] for noise in drawn]
+    firsts += [step._latents(tf.constant(0, tf.int64), tf.constant(0), 0).numpy().ravel()]
+    assert abs(np.corrcoef(firsts) - np.eye(len(firsts))).max() < 0.5
+
+
+@pytest.mark.parametrize("name", ["tiny", "tutorial"])
+def test_variables_have_the_same_names_in_every_run(tiny_config, baseline, name):
+    config = {"tiny": tiny_config(), "tutorial": baseline}[name]
+    first, again = (sorted(build_networks(config).variables()) for _ in range(2))
     assert first == again
-    assert "generator/dense_1/kernel" in first
+    assert "generator/label/embeddings" in first
     assert "discriminator_optimizer/000/iteration" in first
 
 

@@ -11,10 +11,12 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from ganmodel.checkpoint import CONFIG_FILE, CheckpointStore
+from ganmodel.config import TutorialDiscriminatorConfig, TutorialGeneratorConfig
 from ganmodel.errors import GangenError, ModelError, SpecError, TrainingFailed
 from ganmodel.labels import parse_labels
 from ganmodel.model_dir import MODEL_FILE, WEIGHTS_FILE, read_model
 from ganmodel.monitor import CollapseWatch
+from ganmodel.presets import find_preset
 from ganmodel.sampler import Sampler
 from ganmodel.steps import METRIC_NAMES, build_networks
 from ganmodel.trainer import TrainOptions, run_training
@@ -147,6 +149,24 @@ def test_a_run_stopped_half_way_and_resumed_equals_one_that_went_straight(straig
     assert_same_arrays(checkpoint(tmp_path, STEPS), checkpoint(straight.folder, STEPS))
     assert lines(tmp_path) == lines(straight.folder)
     assert resumed.result.model_digest == straight.result.model_digest
+
+
+def test_a_run_of_the_baseline_resumes_to_the_same_bits_and_its_model_draws(tiny_config, digits, tmp_path):
+    """It has what ours has not: moving statistics, dropout, Adam's mean of gradients."""
+    networks = {
+        "generator": TutorialGeneratorConfig(kind="tutorial", latent_dim=16, channels=(12, 8, 4)),
+        "discriminator": TutorialDiscriminatorConfig(kind="tutorial", channels=(4, 8)),
+    }
+    config = tiny_config(steps=4, gamma=0.0, **find_preset("tutorial").recipe() | networks)
+    straight = train(config, digits, tmp_path / "straight")
+    train(config, digits, tmp_path / "stopped", should_stop=stop_after(2))
+    resumed = train(config, digits, tmp_path / "stopped", resume="require")
+    assert resumed.result.resumed_from == 2
+    assert_same_arrays(checkpoint(tmp_path / "stopped", 4), checkpoint(tmp_path / "straight", 4))
+    assert resumed.result.model_digest == straight.result.model_digest
+    assert read_model(str(tmp_path / "stopped")).generator == networks["generator"]
+    images, _ = Sampler(str(tmp_path / "stopped"), threads=None).draw(0, 0, parse_labels("balanced"))
+    assert images.std() > 0
 
 
 def test_a_stop_between_two_checkpoints_loses_and_repeats_no_step(straight, config, digits, tmp_path):

@@ -1,0 +1,29 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from jobs.submit import RunOptions
+
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Ray cluster to run on, as http://127.0.0.1:8265. Default: $RAY_ADDRESS, else a local Ray.",
+    ),
+]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Submit to the cluster and return at once.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def run_options(address: str | None, no_wait: bool, dry_run: bool, as_json: bool) -> RunOptions:
+    """Return where a command runs and what it prints; the environment is read here and nowhere else."""
+    from jobs.submit import RunOptions
+
+    return RunOptions(address=address, environ=os.environ, no_wait=no_wait, dry_run=dry_run, as_json=as_json)

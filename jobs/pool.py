@@ -1,0 +1,150 @@
+"""Parts of a job given to actors, one a core: whoever is free takes the next, and a lost worker's part is done again.
+
+For a handful of parts that return something; `jobs.fanout` is for shards by the thousand.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from ganmodel.errors import ClusterError, GangenError
+from jobs.progress import say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+log = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+"""Workers a part may take down before the job is given up."""
+
+POLL_S = 1.0
+"""Seconds between looks at how far the parts are."""
+
+ROOM_NOTICE_S = 120.0
+"""Seconds without an answer from any worker after which we say that there may be no room for one."""
+
+
+class Pool:
+    """Runs parts on actors that have `run(part)` and `note()`.
+
+    Args:
+        start: starts an actor.
+        size: actors to hold.
+        on_done: called with each part and its result as it arrives.
+        on_note: called every `POLL_S` with what the workers say they are at.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[], Any],
+        size: int,
+        on_done: Callable[[Any, Any], None],
+        on_note: Callable[[str], None],
+    ) -> None:
+        self._start = start
+        self._size = size
+        self._on_done = on_done
+        self._on_note = on_note
+        self._waiting: deque[Any] = deque()
+        self._in_flight: dict[Any, tuple[Any, Any]] = {}
+        self._attempts: dict[Any, int] = {}
+        self._asked: dict[Any, Any] = {}
+
+    def run(self, parts: Sequence[Any]) -> None:
+        """Run the parts.
+
+        Raises:
+            GangenError: what a part found wrong.
+            ClusterError: a part took down `MAX_ATTEMPTS` workers.
+        """
+        import ray
+
+        self._waiting.extend(parts)
+        began = time.monotonic()
+        for _ in range(min(self._size, len(parts))):
+            self._feed(self._start())
+        has_answer = has_spoken = False
+        try:
+            while self._in_flight:
+                done, _ = ray.wait(list(self._in_flight), num_returns=1, timeout=POLL_S)
+                for ref in done:
+                    self._collect(ref)
+                if self._in_flight:
+                    has_answer = self._ask() or bool(done) or has_answer
+                if not (has_answer or has_spoken) and time.monotonic() - began > ROOM_NOTICE_S:
+                    has_spoken = True
+                    say("no worker yet: each needs 1 CPU. If the cluster cannot grow, stop and wait for room")
+        finally:
+            for worker in self._workers():
+                ray.kill(worker)
+
+    def _feed(self, worker: Any) -> None:
+        import ray
+
+        if self._waiting:
+            part = self._waiting.popleft()
+            self._in_flight[worker.run.remote(part)] = (worker, part)
+        else:
+            ray.kill(worker)
+
+    def _collect(self, ref: Any) -> None:
+        import ray
+        from ray.exceptions import RayError, RayTaskError
+
+        worker, part = self._in_flight.pop(ref)
+        try:
+            result = ray.get(ref)
+        except RayTaskError as err:
+            if isinstance(err.cause, GangenError):
+                raise err.cause from err
+            raise GangenError(f"{_name(part)} failed: {type(err.cause).__name__}: {err.cause}") from err
+        except RayError as err:
+            self._lose(worker, part, err)
+        else:
+            self._on_done(part, result)
+            self._feed(worker)
+
+    def _lose(self, worker: Any, part: Any, err: Exception) -> None:
+        import ray
+
+        self._attempts[part] = self._attempts.get(part, 0) + 1
+        reason = str(err).splitlines()[0]
+        if self._attempts[part] >= MAX_ATTEMPTS:
+            raise ClusterError(
+                f"{_name(part)} took down {MAX_ATTEMPTS} workers ({reason}); see Ray's logs, and check the memory a "
+                "worker has (it needs about 2 GB)"
+            ) from err
+        log.warning("a worker was lost (%s); %s is done again", type(err).__name__, _name(part))
+        ray.kill(worker)
+        self._waiting.appendleft(part)
+        self._feed(self._start())
+
+    def _ask(self) -> bool:
+        """Pass on what the workers are at, those that answer; return whether any does."""
+        import ray
+
+        # A worker that has not answered yet, because it waits for room or is starting, is not asked again.
+        self._asked = {worker: self._asked.get(worker) or worker.note.remote() for worker in self._workers()}
+        answered, _ = ray.wait(list(self._asked.values()), num_returns=len(self._asked), timeout=POLL_S)
+        told = []
+        for worker, part in self._in_flight.values():
+            if self._asked[worker] in answered:
+                try:
+                    note = ray.get(self._asked.pop(worker))
+                except ray.exceptions.RayError:
+                    continue  # A dying worker: its own part says so.
+                told.append(f"{_name(part)}: {note}" if note else _name(part))
+        if told:
+            self._on_note("; ".join(told))
+        return bool(told)
+
+    def _workers(self) -> list[Any]:
+        return [worker for worker, _ in self._in_flight.values()]
+
+
+def _name(part: Any) -> str:
+    return "the job" if part is None else str(part)

@@ -1,0 +1,139 @@
+"""Every bad input of `gangen evaluate` and `gangen train-extractors`: one line, exit code 2, nothing started."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ganmodel.model_dir import PRETRAINED, resolve_model_dir
+from jobs import cli
+
+EVALUATE = {
+    "model and data": (["--model", "a", "--data", "b"], "--model and --data: give one of them, got both"),
+    "no such model": (["--model", "nowhere"], "there is no model.json in "),
+    "model by URI": (["--model", "s3://b/m"], "--model: this version takes folders that every node sees"),
+    "no such data": (["--data", "nowhere"], "there is no .gangen/manifest.json; give a folder that"),
+    "data by URI": (["--data", "gs://b/d"], "--data: this version takes folders that every node sees"),
+    "data and seed": (["--data", ".", "--seed", "1"], "--seed and --truncation: are of digits to be drawn"),
+    "data and truncation": (["--data", ".", "--truncation", "1"], "--seed and --truncation: are of digits"),
+    "no such file": (["--dataset", "nowhere.npz"], "nowhere.npz: no such file"),
+    "no such set": (["--dataset", "cifar"], "--dataset: 'cifar' is neither mnist, fashion_mnist nor digits"),
+    "no number": (["--samples", "many"], "--samples: 'many' is no number"),
+    "too few": (["--samples", "99"], "--samples: must be from 100 to 100,000, got 99"),
+    "too many": (["--samples", "1M"], "--samples: must be a whole number from 1 to 100,000, got 1M"),
+    "more than real": (
+        ["--dataset", "digits", "--samples", "2000"],
+        "--samples: at most the 1,500 of the training split, got 2,000",
+    ),
+    "unknown metric": (
+        ["--metrics", "fid,ssim"],
+        "--metrics: must be some of fid, cas, prdc, label, nn, got 'ssim'",
+    ),
+    "no metric": (["--metrics", ""], "--metrics: must be some of fid, cas, prdc, label, nn, got ''"),
+    "truncation": (["--truncation", "0"], "--truncation: must be above 0 and at most 1, got 0"),
+    "truncation no number": (["--truncation", "nan"], "--truncation: must be above 0 and at most 1, got nan"),
+    "negative seed": (["--seed", "-1"], "Invalid value for '--seed': -1"),
+    "no cluster to submit to": (["--no-wait"], "--no-wait: needs a cluster to submit to"),
+    "report without waiting": (
+        ["--no-wait", "--report", "r", "--address", "http://127.0.0.1:1"],
+        "--report and --no-wait: the page is written when the job has ended",
+    ),
+    "address unreadable": (["--address", "nonsense"], "--address"),
+    "report nowhere": (["--report", "file/report"], "--report file/report: cannot be written"),
+    "misspelt option": (["--sample", "4"], "No such option: --sample"),
+}
+
+EXTRACTORS = {
+    "no data": (["--out", "x"], "Missing option '--dataset'"),
+    "no folder": (["--dataset", "digits"], "Missing option '--out'"),
+    "no such set": (["--dataset", "cifar", "--out", "x"], "--dataset: 'cifar' is neither"),
+    "no such file": (["--dataset", "nowhere.npz", "--out", "x"], "nowhere.npz: no such file"),
+    "out by URI": (["--dataset", "digits", "--out", "s3://b/x"], "--out: this version takes folders"),
+    "out nowhere": (["--dataset", "digits", "--out", "file/x/y"], "cannot be written"),
+}
+
+CASES = {
+    **{("evaluate", name): case for name, case in EVALUATE.items()},
+    **{("train-extractors", name): case for name, case in EXTRACTORS.items()},
+}
+
+
+def run(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, str]:
+    monkeypatch.setattr(sys, "argv", ["gangen", *arguments])
+    for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    output = capsys.readouterr()
+    assert output.out == ""
+    return int(stop.value.code or 0), output.err
+
+
+@pytest.mark.parametrize(("command", "case"), CASES)
+def test_bad_option_is_one_line_and_exit_code_2(
+    command: str,
+    case: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    arguments, message = CASES[command, case]
+    code, err = run([command, *arguments], monkeypatch, capsys)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert err.startswith("error: ")
+    assert message in err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_bad_input_is_found_before_tensorflow_or_ray_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    commands = [[command, *arguments] for (command, _), (arguments, _) in CASES.items()]
+    script = (
+        "import sys, json, io, contextlib\n"
+        "from jobs import cli\n"
+        "for arguments in json.loads(sys.argv[1]):\n"
+        "    sys.argv[1:] = arguments\n"
+        "    try:\n"
+        "        with contextlib.redirect_stderr(io.StringIO()): cli.main()\n"
+        "    except SystemExit as stop: assert stop.code == 2, arguments\n"
+        "print(sorted({'tensorflow', 'ray', 'keras'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(commands)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_file_without_a_test_split_is_one_line(
+    save_npz, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, err = run(["evaluate", "--dataset", save_npz()], monkeypatch, capsys)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert "x_test" in err
+
+
+def test_a_damaged_model_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(resolve_model_dir(PRETRAINED), tmp_path / "model")
+    with (tmp_path / "model/generator.safetensors").open("r+b") as file:
+        file.seek(-100, 2)
+        file.write(np.random.default_rng(0).bytes(8))
+    code, err = run(["evaluate", "--model", str(tmp_path / "model")], monkeypatch, capsys)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert "does not match model.json" in err
