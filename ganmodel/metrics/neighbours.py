@@ -39,7 +39,7 @@ def squared_distances(queries_ND: Vectors, set_MD: Vectors) -> Iterator[tuple[sl
         found = np.matmul(query, set_MD.T, out=product[: len(query)])
         found *= -2.0
         found += norms_M
-        found += np.einsum("nd,nd->n", query, query)[:, np.newaxis]
+        found += np.einsum("qd,qd->q", query, query)[:, np.newaxis]
         yield part, np.maximum(found, 0.0, out=found)
 
 

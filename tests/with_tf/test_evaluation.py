@@ -28,7 +28,7 @@ from ganmodel.extractors import (
     shipped_for,
     train_extractors,
 )
-from ganmodel.feature_figures import _draw_rows
+from ganmodel.feature_figures import _draw_rows, label_shares
 
 pytestmark = pytest.mark.tf
 
@@ -183,7 +183,7 @@ def test_wrong_labels_are_caught_by_the_agreement_and_by_nothing_else(judge, tra
     seven = labels == 7
     labels[seven] = 1
     labels[~seven & (train.labels[rows] == 1)] = 7
-    found = judge(train.images[rows], labels)
+    found = judge(train.images[rows], labels, planned=label_shares(train.labels[rows]))
     for name in NAMES:
         agreement = found["label_agreement", name]
         assert agreement.value < sound["label_agreement", name].value - 0.15
@@ -213,7 +213,8 @@ def test_only_what_is_asked_for_is_measured_and_one_extractor_at_a_time_is_the_s
 
 def test_figures_say_what_they_rest_on(sound):
     fid, coverage = sound["fid", "lenet"], sound["coverage", "lenet"]
-    assert (fid.samples, fid.reference, fid.better) == (600, "test split, 597", "lower")
+    weighted = "test split, 597, weighted to the plan's labels"
+    assert (fid.samples, fid.reference, fid.better) == (600, weighted, "lower")
     assert (coverage.samples, coverage.reference) == (597, "test split, 597")
     assert fid.real_spread > 0
 
@@ -367,7 +368,8 @@ def test_the_shipped_extractors_catch_on_mnist_what_they_should(mnist):
     train, judged = mnist
     assert shipped_for(train.digest()) == SHIPPED
     info = {extractor.name: extractor for extractor in read_extractors(SHIPPED).extractors}
-    rows = np.random.default_rng(9).permutation(60_000)[:2_000]
+    shuffled = np.random.default_rng(9).permutation(60_000)
+    rows = np.concatenate([shuffled[train.labels[shuffled] == k][:200] for k in range(10)])
     images, labels = train.images[rows], train.labels[rows]
     real = judged(images, labels)
     noise = np.random.default_rng(0).normal(0, 50, images.shape)
