@@ -28,6 +28,22 @@ PRETRAINED = "pretrained"
 """The word that stands for the generator that ships with the package."""
 
 
+class QualityFigure(FrozenModel):
+    """One measured figure, see `ganmodel.figures.Figure`.
+
+    Attributes:
+        value: of the model's digits.
+        real: the same measurement on real digits.
+        samples: digits it rests on.
+        reference: what they were measured against, in words.
+    """
+
+    value: float
+    real: float
+    samples: int
+    reference: str
+
+
 class ModelInfo(FrozenModel):
     """What `model.json` says.
 
@@ -39,7 +55,7 @@ class ModelInfo(FrozenModel):
         class_names: one name a label.
         weights_sha256: of the weights file.
         training: provenance: configuration, images seen, versions.
-        quality: measured figures, if any.
+        quality: measured figures by name, if any; see `record_quality`.
     """
 
     format_version: Literal[1] = 1
@@ -49,7 +65,7 @@ class ModelInfo(FrozenModel):
     class_names: tuple[str, ...]
     weights_sha256: str
     training: dict[str, Any] = Field(default_factory=dict)
-    quality: dict[str, Any] = Field(default_factory=dict)
+    quality: dict[str, QualityFigure] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check_class_names(self) -> Self:
@@ -147,6 +163,33 @@ def export_model(
         known = ModelInfo.model_validate_json((folder / MODEL_FILE).read_bytes())
         if known.digest == info.digest:
             return known
+    _write_info(folder, info)
+    return info
+
+
+def record_quality(folder: Path, digest: str, quality: Mapping[str, QualityFigure]) -> None:
+    """Add measured figures to a model's `model.json`; one of the same name replaces what stood there.
+
+    Args:
+        folder: the model.
+        digest: of the model that was measured.
+        quality: figures by name.
+
+    Raises:
+        ModelError: the folder holds another model by now, none, or cannot be written.
+    """
+    info = read_model(str(folder))
+    if info.digest != digest:
+        raise ModelError(
+            f"--model {folder}: is {info.digest[:12]} now, {digest[:12]} was measured; nothing is recorded: "
+            "measure again"
+        )
+    try:
+        _write_info(folder, info.model_copy(update={"quality": {**info.quality, **quality}}))
+    except OSError as err:
+        raise ModelError(f"--model {folder}: {MODEL_FILE} cannot be written ({err.strerror})") from err
+
+
+def _write_info(folder: Path, info: ModelInfo) -> None:
     with replace_on_success(folder / MODEL_FILE) as temporary:
         temporary.write_text(json.dumps(info.model_dump(mode="json"), indent=2) + "\n")
-    return info

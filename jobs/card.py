@@ -41,6 +41,12 @@ wrote them. A label is what the generator was asked to draw, so some pictures do
 resemble training images. Do not report accuracy on these rows as accuracy on real handwriting."""
 
 
+_QUALITY_TEXT = """\
+Measured on digits of the generator at truncation 1, each figure beside what real digits give in their place."""
+
+_QUALITY_HEAD = ("figure", "generator", "real digits", "digits", "against")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardFacts:
     """What a card tells; every figure is of files that were read back.
@@ -55,7 +61,7 @@ class CardFacts:
         size_bytes: of each format's files, by format name.
         image_encoding: how images are stored.
         provenance: rows of the provenance table, in order.
-        quality: rows of the quality table, in order; no section without any.
+        quality: the generator's figures, see `ganmodel.model_dir.ModelInfo`; no section without any.
         preview: path of a picture of samples within the data set, if there is one.
         license: Hugging Face's identifier of the data's licence.
     """
@@ -69,7 +75,7 @@ class CardFacts:
     size_bytes: Mapping[str, int]
     image_encoding: ImageEncoding
     provenance: Mapping[str, object]
-    quality: Mapping[str, object] = field(default_factory=dict)
+    quality: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     preview: str | None = "preview.png"
     license: str = "apache-2.0"
 
@@ -101,7 +107,11 @@ def render_card(facts: CardFacts) -> str:
         "## How it was made",
         _PROVENANCE_TEXT,
         _table(("what", "value"), facts.provenance.items()),
-        *(["## Quality", _table(("measure", "value"), facts.quality.items())] if facts.quality else []),
+        *(
+            ["## Quality", _QUALITY_TEXT, _table(_QUALITY_HEAD, _quality_rows(facts))]
+            if facts.quality
+            else []
+        ),
         "## Intended use",
         _USE_TEXT,
     ]
@@ -170,6 +180,13 @@ def _contents(facts: CardFacts) -> str:
 def _count_rows(facts: CardFacts) -> Iterable[tuple[object, ...]]:
     return (
         (label, name, f"{facts.label_counts.get(label, 0):,}") for label, name in enumerate(facts.class_names)
+    )
+
+
+def _quality_rows(facts: CardFacts) -> Iterable[tuple[object, ...]]:
+    return (
+        (name, f"{entry['value']:.4g}", f"{entry['real']:.4g}", f"{entry['samples']:,}", entry["reference"])
+        for name, entry in facts.quality.items()
     )
 
 

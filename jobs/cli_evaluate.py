@@ -34,7 +34,9 @@ def evaluate(
     samples: Annotated[
         str | None,
         typer.Option(
-            metavar="N", help="Digits to judge, 100 or more. Default: 10,000, or as many as there are."
+            metavar="N",
+            help="Digits to judge, 100 or more. Default: 10,000, or as many as there are; for CAS always as many as "
+            "there are real ones, unless it is asked for alone.",
         ),
     ] = None,
     metrics: Annotated[
@@ -52,6 +54,12 @@ def evaluate(
         str | None,
         typer.Option(metavar="DIR", help="Folder for report.html, one page with pictures, and report.json."),
     ] = None,
+    record: Annotated[
+        bool,
+        typer.Option(
+            "--record", help="Keep the figures in the model's model.json, for the cards of its data sets."
+        ),
+    ] = False,
     address: Address = None,
     no_wait: NoWait = False,
     dry_run: DryRun = False,
@@ -74,7 +82,7 @@ def evaluate(
         truncation=truncation,
         seed=seed,
     )
-    run_evaluate(spec, report, run_options(address, no_wait, dry_run, as_json))
+    run_evaluate(spec, report, record, run_options(address, no_wait, dry_run, as_json))
 
 
 def train_extractors(

@@ -176,10 +176,10 @@ class Measurer:
         from ganmodel.evaluation import cas_run
 
         train = self._train
-        size = len(train.labels)
-        digits = train if part.on_real else self._subject(min(size, self._spec.subject.rows or size))
+        digits = train if part.on_real else self._subject(self._spec.num_cas_samples(len(train.labels)))
         self._on_note("training")
-        run = cas_run(digits.images, digits.labels, self._test, steps=cas_steps(size), seed=part.seed)
+        steps = cas_steps(len(train.labels))
+        run = cas_run(digits.images, digits.labels, self._test, steps=steps, seed=part.seed)
         return {"cas": run, "facts": {"cas_samples": len(digits.labels)}}
 
     def _nn(self, _: Part) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import math
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from ganmodel.model_dir import QualityFigure
+
 if TYPE_CHECKING:
     from ganmodel.evaluation import Evaluation, Figure
     from jobs.specs import EvaluateSpec, ExtractorsSpec
@@ -31,6 +33,20 @@ def evaluation_facts(evaluation: Evaluation) -> dict[str, Any]:
     """Return the evaluation as JSON can carry it: a figure that is not a number becomes null."""
     facts: dict[str, Any] = json.loads(evaluation.model_dump_json())
     return facts
+
+
+def quality_figures(evaluation: Evaluation) -> dict[str, QualityFigure]:
+    """Return the figures as `model.json` keeps them and a data set's card shows them."""
+    return {
+        ", ".join(filter(None, (TITLES[figure.metric], figure.extractor))): QualityFigure(
+            value=figure.value,
+            real=figure.real,
+            samples=figure.samples,
+            reference=f"{evaluation.dataset['name']}, {figure.reference}",
+        )
+        for figure in evaluation.figures
+        if math.isfinite(figure.value) and math.isfinite(figure.real)
+    }
 
 
 def number(value: float) -> str:

@@ -29,7 +29,7 @@ MAX_SHARDS = 99_999
 DEFAULT_SAMPLES = 10_000
 """Digits an evaluation judges: as many as MNIST's test split has."""
 
-MAX_SAMPLES = 100_000
+MAX_SAMPLES = 1_000_000
 """More take hours of pairwise distances."""
 
 _SUFFIXES = {"k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
@@ -214,7 +214,8 @@ class EvaluateSpec(FrozenModel):
         subject: what is judged.
         source: of the real digits, see `ganmodel.data.load_training_set`.
         source_sha256: of their file, where there is one and it can be seen from where the job was asked for.
-        samples: digits of the subject; None takes `DEFAULT_SAMPLES`, or fewer where there are fewer.
+        samples: digits of the subject; None takes `DEFAULT_SAMPLES`, or fewer where there are fewer; and for CAS as
+            many as there are real ones.
         metrics: groups of figures, see `ganmodel.evaluation.METRICS`.
     """
 
@@ -235,11 +236,31 @@ class EvaluateSpec(FrozenModel):
             SpecError: more were asked for than there are.
         """
         most = min(train_rows, self.subject.rows or train_rows)
-        if self.samples is None:
-            return min(DEFAULT_SAMPLES, most)
-        if self.samples > most:
+        if self.metrics == ("cas",):
+            return min(self.num_cas_samples(train_rows), most)
+        if self.samples is not None and self.samples > most:
             whose = "the training split" if most == train_rows else f"--data {self.subject.path}"
             raise SpecError(f"--samples: at most the {most:,} of {whose}, got {self.samples:,}")
+        return min(self.samples or DEFAULT_SAMPLES, most)
+
+    def num_cas_samples(self, train_rows: int) -> int:
+        """Return how many digits of the subject the CAS classifier is trained on.
+
+        As many as there are real ones, so that only their quality differs; asked for alone, as many as `samples`.
+
+        Args:
+            train_rows: images of the real training split.
+
+        Raises:
+            SpecError: more were asked for than there are.
+        """
+        most = self.subject.rows or MAX_SAMPLES
+        if self.metrics != ("cas",) or self.samples is None:
+            return min(train_rows, most)
+        if self.samples > most:
+            raise SpecError(
+                f"--samples: at most the {most:,} of --data {self.subject.path}, got {self.samples:,}"
+            )
         return self.samples
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import ClusterError, SpecError
+from ganmodel.model_dir import PRETRAINED, record_quality
 from jobs import render_evaluation as render
 from jobs.findings import LogFilter
 from jobs.local import interrupt_on_sigterm, local_ray
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
     from jobs.submit import RunOptions
 
 
-def run_evaluate(spec: EvaluateSpec, report: str | None, options: RunOptions) -> None:
+def run_evaluate(spec: EvaluateSpec, report: str | None, record: bool, options: RunOptions) -> None:
     """Carry out `gangen evaluate`.
 
     Args:
         spec: the job.
         report: folder of the page and the JSON, on this machine; None writes none.
+        record: whether the figures are added to the model's `model.json`, from where cards take them.
         options: where it runs and what it prints.
     """
     address = options.cluster()
@@ -37,6 +39,8 @@ def run_evaluate(spec: EvaluateSpec, report: str | None, options: RunOptions) ->
         raise SpecError(
             "--report and --no-wait: the page is written when the job has ended; give one of them"
         )
+    if record:
+        _check_record(spec, options)
     if options.dry_run:
         facts = spec.model_dump(mode="json")
         print_result(facts, render.plan_text(facts, list(map(str, plan_parts(spec.metrics)))), options)
@@ -53,6 +57,9 @@ def run_evaluate(spec: EvaluateSpec, report: str | None, options: RunOptions) ->
         if found is None:
             return
         findings = found
+    if record:
+        quality = render.quality_figures(findings.evaluation)
+        record_quality(Path(spec.subject.path), spec.subject.digest, quality)
     command = render.evaluate_command(spec)
     if folder is not None:
         write_report(folder, findings, command)
@@ -61,6 +68,20 @@ def run_evaluate(spec: EvaluateSpec, report: str | None, options: RunOptions) ->
         findings.evaluation, page, f"{command} --report reports/{spec.subject.name}"
     )
     print_result(render.evaluation_facts(findings.evaluation), text, options)
+
+
+def _check_record(spec: EvaluateSpec, options: RunOptions) -> None:
+    if options.no_wait:
+        raise SpecError(
+            "--record and --no-wait: figures are recorded when the job has ended; give one of them"
+        )
+    if spec.subject.kind != "model" or spec.subject.path == PRETRAINED:
+        raise SpecError("--record: is for the folder of a model; give --model DIR")
+    if spec.subject.truncation != 1:
+        raise SpecError(
+            f"--record: a model's figures are those of its digits at --truncation 1, got {spec.subject.truncation:g}"
+        )
+    _writable("--model", spec.subject.path)
 
 
 def _on_cluster(address: str, spec: EvaluateSpec, options: RunOptions) -> Findings | None:

@@ -25,8 +25,8 @@ EVALUATE = {
     "no such file": (["--dataset", "nowhere.npz"], "nowhere.npz: no such file"),
     "no such set": (["--dataset", "cifar"], "--dataset: 'cifar' is neither mnist, fashion_mnist nor digits"),
     "no number": (["--samples", "many"], "--samples: 'many' is no number"),
-    "too few": (["--samples", "99"], "--samples: must be from 100 to 100,000, got 99"),
-    "too many": (["--samples", "1M"], "--samples: must be a whole number from 1 to 100,000, got 1M"),
+    "too few": (["--samples", "99"], "--samples: must be from 100 to 1,000,000, got 99"),
+    "too many": (["--samples", "2M"], "--samples: must be a whole number from 1 to 1,000,000, got 2M"),
     "more than real": (
         ["--dataset", "digits", "--samples", "2000"],
         "--samples: at most the 1,500 of the training split, got 2,000",
@@ -43,6 +43,11 @@ EVALUATE = {
     "report without waiting": (
         ["--no-wait", "--report", "r", "--address", "http://127.0.0.1:1"],
         "--report and --no-wait: the page is written when the job has ended",
+    ),
+    "record of what ships": (["--record"], "--record: is for the folder of a model; give --model DIR"),
+    "record without waiting": (
+        ["--no-wait", "--record", "--address", "http://127.0.0.1:1"],
+        "--record and --no-wait: figures are recorded when the job has ended",
     ),
     "address unreadable": (["--address", "nonsense"], "--address"),
     "report nowhere": (["--report", "file/report"], "--report file/report: cannot be written"),
@@ -125,6 +130,16 @@ def test_a_file_without_a_test_split_is_one_line(
     code, err = run(["evaluate", "--dataset", save_npz()], monkeypatch, capsys)
     assert (code, err.count("\n")) == (2, 1), err
     assert "x_test" in err
+
+
+def test_figures_of_truncated_digits_are_not_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(resolve_model_dir(PRETRAINED), tmp_path / "model")
+    command = ["evaluate", "--model", str(tmp_path / "model"), "--record", "--truncation", "0.5"]
+    code, err = run(command, monkeypatch, capsys)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert "--record: a model's figures are those of its digits at --truncation 1, got 0.5" in err
 
 
 def test_a_damaged_model_is_one_line(

@@ -24,7 +24,7 @@ OPTIONS = {
         "--checkpoint-every", "--address", "--no-wait", "--dry-run", "--json", "--help",
     },
     "evaluate": {
-        "--model", "--data", "--dataset", "--samples", "--metrics", "--truncation", "--seed", "--report",
+        "--model", "--data", "--dataset", "--samples", "--metrics", "--truncation", "--seed", "--report", "--record",
         "--address", "--no-wait", "--dry-run", "--json", "--help",
     },
     "train-extractors": {"--dataset", "--out", "--address", "--no-wait", "--dry-run", "--json", "--help"},

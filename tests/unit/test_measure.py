@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,12 +16,14 @@ from jobs.requests import evaluate_spec
 from jobs.specs import EvaluateSpec, SubjectSpec
 
 
-def spec(samples: int | None = None, rows: int | None = None) -> EvaluateSpec:
+def spec(
+    samples: int | None = None, rows: int | None = None, metrics: tuple[Any, ...] = ("nn",)
+) -> EvaluateSpec:
     subject = SubjectSpec(
         kind="data" if rows else "model", path="/d", name="d", digest="0", model_digest="0", seed=0, truncation=1,
         rows=rows,
     )  # fmt: skip
-    return EvaluateSpec(subject=subject, source="digits", samples=samples, metrics=("nn",))
+    return EvaluateSpec(subject=subject, source="digits", samples=samples, metrics=metrics)
 
 
 def test_parts_cover_what_was_asked_once_each() -> None:
@@ -49,6 +53,30 @@ def test_as_many_digits_are_judged_as_there_are(samples, rows, train_rows, judge
 def test_more_digits_than_there_are_is_one_line(rows, whose) -> None:
     with pytest.raises(SpecError, match=f"--samples: at most the 1,[25]00 of {whose}, got 2,000"):
         spec(2000, rows).num_samples(1500)
+
+
+@pytest.mark.parametrize(
+    ("samples", "rows", "metrics", "trained_on"),
+    [
+        (None, None, ("cas",), 60_000),
+        (None, 20_000, ("cas",), 20_000),
+        (None, 10**6, ("cas",), 60_000),
+        (10**6, None, ("cas",), 10**6),
+        (2000, 10**6, ("cas",), 2000),
+        (2000, None, ("fid", "cas"), 60_000),
+    ],
+)
+def test_cas_takes_as_many_as_there_are_real_ones_unless_it_is_asked_for_alone(
+    samples, rows, metrics, trained_on
+) -> None:
+    asked = spec(samples, rows, metrics)
+    assert asked.num_cas_samples(60_000) == trained_on
+    assert asked.num_samples(60_000) <= 60_000
+
+
+def test_more_digits_for_cas_than_a_data_set_has_is_one_line() -> None:
+    with pytest.raises(SpecError, match="--samples: at most the 1,200 of --data /d, got 2,000"):
+        spec(2000, 1200, ("cas",)).num_samples(60_000)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ from ganmodel.model_dir import (
     MODEL_FILE,
     PRETRAINED,
     WEIGHTS_FILE,
+    QualityFigure,
     export_model,
     read_model,
+    record_quality,
     resolve_model_dir,
 )
 from ganmodel.weights import load_arrays, replace_on_success, save_arrays
@@ -81,14 +83,28 @@ def test_a_digest_does_not_depend_on_the_order_of_the_arrays(tmp_path):
     assert export(tmp_path / "a").digest == export(tmp_path / "b", arrays=backwards).digest
 
 
+def figure(value):
+    return QualityFigure(value=value, real=1.0, samples=10, reference="here")
+
+
 def test_quality_may_be_added_without_a_new_digest_and_survives_another_export(tmp_path):
-    export(tmp_path)
-    edit(tmp_path, quality={"fid": 1.5})
-    assert read_model(str(tmp_path)).quality == {"fid": 1.5}
+    info = export(tmp_path)
+    record_quality(tmp_path, info.digest, {"fid": figure(2.0), "cas": figure(0.9)})
+    record_quality(tmp_path, info.digest, {"fid": figure(1.5)})
+    known = read_model(str(tmp_path))
+    assert known == info.model_copy(update={"quality": {"fid": figure(1.5), "cas": figure(0.9)}})
     again = export(tmp_path, training={})
-    assert again.quality == {"fid": 1.5}
+    assert again.quality == known.quality
     assert again.training == {"images_seen": 5}
     assert export(tmp_path, generator=GeneratorConfig(latent_dim=4)).quality == {}
+
+
+def test_quality_of_another_model_is_not_recorded(tmp_path):
+    measured = export(tmp_path).digest
+    other = export(tmp_path, generator=GeneratorConfig(latent_dim=4))
+    with pytest.raises(ModelError, match=f"is {other.digest[:12]} now, {measured[:12]} was measured"):
+        record_quality(tmp_path, measured, {"fid": figure(1.5)})
+    assert read_model(str(tmp_path)) == other
 
 
 def test_a_damaged_description_is_replaced_by_another_export(tmp_path):

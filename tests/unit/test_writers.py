@@ -354,11 +354,12 @@ def test_card_names_counts_provenance_and_every_library():
 
 
 def test_card_without_parquet_promises_nothing_to_huggingface():
-    card = render_card(card_facts(size_bytes={"tfrecord": 1}, preview=None, quality={"FID": 1.5}))
+    quality = {"FID": {"value": 1.51234, "real": 1, "samples": 10_000, "reference": "mnist, test split"}}
+    card = render_card(card_facts(size_bytes={"tfrecord": 1}, preview=None, quality=quality))
     assert not {"configs", "dataset_info"} & set(front_matter(card))
     assert "parquet" not in card
     assert "preview" not in card
-    assert "| FID | 1.5 |" in card
+    assert "| FID | 1.512 | 1 | 10,000 | mnist, test split |" in card
 
 
 def test_card_without_tfrecord_does_not_mention_it():

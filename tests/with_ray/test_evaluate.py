@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from ganmodel.model_dir import read_model
 from jobs.evaluation import METRIC_ORDER
 from jobs.findings import RESULT_MARK
 from jobs.report import JSON_FILE, PAGE_FILE
@@ -62,7 +63,9 @@ def test_a_model_is_measured_in_every_way_and_the_page_and_the_json_tell_the_sam
     model: str, tmp_path: Path
 ) -> None:
     report = tmp_path / "new" / "report"
-    done = succeed("evaluate", "--model", model, "--dataset", "digits", "--report", str(report), "--json")
+    done = succeed(
+        "evaluate", "--model", model, "--dataset", "digits", "--report", str(report), "--record", "--json"
+    )
     facts = json.loads(done.stdout)
     assert json.loads((report / JSON_FILE).read_text()) == facts
     assert {path.name for path in report.iterdir()} == {PAGE_FILE, JSON_FILE}
@@ -82,6 +85,10 @@ def test_a_model_is_measured_in_every_way_and_the_page_and_the_json_tell_the_sam
         1500,
         297,
     )
+    quality = read_model(model).quality
+    assert quality["FID, lenet"].value == found["fid"][0]["value"]
+    assert quality["CAS"].reference == "digits, test split, 297"
+
     # 300 steps of a tiny generator: worse than real digits by every measure that should tell.
     assert all(figure["value"] > 1.5 * figure["real"] for figure in found["fid"])
     assert found["cas"][0]["value"] < found["cas"][0]["real"]

@@ -14,7 +14,7 @@ from ganmodel.checkpoint import CONFIG_FILE, CheckpointStore
 from ganmodel.config import TutorialDiscriminatorConfig, TutorialGeneratorConfig
 from ganmodel.errors import GangenError, ModelError, SpecError, TrainingFailed
 from ganmodel.labels import parse_labels
-from ganmodel.model_dir import MODEL_FILE, WEIGHTS_FILE, read_model
+from ganmodel.model_dir import MODEL_FILE, WEIGHTS_FILE, QualityFigure, read_model, record_quality
 from ganmodel.monitor import CollapseWatch
 from ganmodel.presets import find_preset
 from ganmodel.sampler import Sampler
@@ -200,7 +200,8 @@ def test_a_crash_is_made_good_from_the_last_checkpoint_and_no_line_stands_twice(
 def test_a_finished_run_that_is_run_again_changes_nothing(straight, config, digits, copy_of):
     folder = copy_of(up_to=STEPS)
     path = folder / MODEL_FILE
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"quality": {"fid": 2.5}}))
+    measured = QualityFigure(value=2.5, real=1.0, samples=10, reference="here")
+    record_quality(folder, straight.result.model_digest, {"fid": measured})
     before = path.read_bytes()
     again = train(config, digits, folder)
     assert (again.result.status, again.result.resumed_from) == ("finished", STEPS)
