@@ -19,6 +19,8 @@ from ganmodel.data import TrainingSet
 from ganmodel.metrics.scores import confusion_counts, label_agreement
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 BATCH_SIZE = 128
@@ -42,6 +44,7 @@ def cas_accuracy(
     *,
     steps: int,
     seed: int,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> tuple[float, tuple[float, ...]]:
     """Train the classifier on some digits and return its accuracy on others, in all and label by label.
 
@@ -52,13 +55,20 @@ def cas_accuracy(
         test_labels: [M] int32 in [0, 10).
         steps: optimizer steps of 128 images, see `cas_steps`.
         seed: of weights, order and dropout.
+        on_step: called with (steps taken, last loss) now and then.
     """
     from ganmodel.classifiers import build_cas_network, predict, train_classifier
 
     network = build_cas_network(seed)
     training_set = TrainingSet(name="cas", images=train_images, labels=train_labels)
     train_classifier(
-        network, training_set, steps=steps, peak=PEAK_LEARNING_RATE, seed=seed, batch_size=BATCH_SIZE
+        network,
+        training_set,
+        steps=steps,
+        peak=PEAK_LEARNING_RATE,
+        seed=seed,
+        batch_size=BATCH_SIZE,
+        on_step=on_step,
     )
     (logits_NK,) = predict(network, test_images)
     return label_agreement(confusion_counts(test_labels, logits_NK.argmax(axis=1)))

@@ -26,7 +26,7 @@ from ganmodel.figures import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -82,6 +82,7 @@ def cas_run(
     *,
     steps: int,
     seed: int,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> CasRun:
     """Train the CAS classifier once and score it on the real test split; see `ganmodel.cas`.
 
@@ -91,8 +92,11 @@ def cas_run(
         test: the real test split.
         steps: optimizer steps, `ganmodel.cas.cas_steps(len(train.labels))` for both.
         seed: of weights, order and dropout.
+        on_step: called with (steps taken, last loss) now and then.
     """
-    accuracy, per_class = cas_accuracy(images, labels, test.images, test.labels, steps=steps, seed=seed)
+    accuracy, per_class = cas_accuracy(
+        images, labels, test.images, test.labels, steps=steps, seed=seed, on_step=on_step
+    )
     return CasRun(accuracy=accuracy, per_class=per_class)
 
 

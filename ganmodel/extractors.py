@@ -23,7 +23,7 @@ from ganmodel.metrics.scores import confusion_counts, label_agreement
 from ganmodel.weights import file_sha256, load_arrays, replace_on_success, save_arrays
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -195,7 +195,7 @@ def train_extractors(
     test: TrainingSet,
     *,
     seed: int = 0,
-    on_progress: Callable[[str], None] = lambda _: None,
+    on_progress: Callable[[str, float], None] = lambda text, share: None,
 ) -> ExtractorsInfo:
     """Train both extractors on the training split and write them; the description comes last.
 
@@ -206,7 +206,7 @@ def train_extractors(
         train: the training split.
         test: the test split.
         seed: of weights, order and dropout.
-        on_progress: called with a line to show, a few times a second.
+        on_progress: called with a line to show and the share of all steps that is done, a few times a second.
     """
     from ganmodel.device import device_facts
 
@@ -219,13 +219,34 @@ def train_extractors(
         test_rows=len(test.labels),
         seed=seed,
         extractors=tuple(
-            _train_one(folder, name, train, test, seed=seed, on_progress=on_progress) for name in RECIPES
+            _train_one(folder, name, train, test, seed=seed, on_step=told)
+            for name, told in _tellers(train, on_progress)
         ),
         device=device_facts(),
     )
     with replace_on_success(folder / EXTRACTORS_FILE) as temporary:
         temporary.write_text(json.dumps(info.model_dump(mode="json"), indent=2) + "\n")
     return info
+
+
+def _tellers(
+    train: TrainingSet, on_progress: Callable[[str, float], None]
+) -> Iterator[tuple[str, Callable[[int, float], None]]]:
+    """Yield each extractor's name and what turns its steps into progress of all."""
+    steps = {name: _steps(name, len(train.labels)) for name in RECIPES}
+    before = 0
+    for name, own in steps.items():
+
+        def told(step: int, loss: float, name: str = name, own: int = own, before: int = before) -> None:
+            text = f"{name}: step {step:,} of {own:,}, loss {loss:.4f}"
+            on_progress(text, (before + step) / sum(steps.values()))
+
+        yield name, told
+        before += own
+
+
+def _steps(name: str, train_rows: int) -> int:
+    return max(MIN_STEPS, RECIPES[name].epochs * math.ceil(train_rows / BATCH_SIZE))
 
 
 def _train_one(
@@ -235,12 +256,12 @@ def _train_one(
     test: TrainingSet,
     *,
     seed: int,
-    on_progress: Callable[[str], None],
+    on_step: Callable[[int, float], None],
 ) -> ExtractorInfo:
     from ganmodel import classifiers
 
     recipe = RECIPES[name]
-    steps = max(MIN_STEPS, recipe.epochs * math.ceil(len(train.labels) / BATCH_SIZE))
+    steps = _steps(name, len(train.labels))
     network = getattr(classifiers, recipe.build)(seed)
     classifiers.train_classifier(
         network,
@@ -249,7 +270,7 @@ def _train_one(
         peak=recipe.peak,
         seed=seed,
         batch_size=BATCH_SIZE,
-        on_step=lambda step, loss: on_progress(f"{name}: step {step:,} of {steps:,}, loss {loss:.4f}"),
+        on_step=on_step,
     )
     logits_NK, features_NF = classifiers.predict(network, test.images)
     accuracy, per_class = label_agreement(confusion_counts(test.labels, logits_NK.argmax(axis=1)))

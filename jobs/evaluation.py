@@ -16,10 +16,11 @@ from jobs.pool import Pool
 from jobs.progress import Reporter, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
     from ganmodel.evaluation import Figure
+    from jobs.progress import Note
     from jobs.specs import EvaluateSpec, ExtractorsSpec
 
 WORKER_BYTES = 2_000_000_000
@@ -67,18 +68,25 @@ def evaluate(spec: EvaluateSpec, connect: Callable[[], AbstractContextManager[No
     began = time.monotonic()
     parts = plan_parts(spec.metrics)
     results: dict[Part, PartResult] = {}
-    with Reporter("evaluating", "parts", len(parts)) as reporter, connect():
+    whole = sum(part.weight for part in parts)
+    with Reporter("evaluating", "%", 100) as reporter, connect():
+
+        def show(running: Mapping[Part, Note], note: str = "") -> None:
+            finished = sum(part.weight for part in results)
+            under_way = sum(part.weight * how_far.share for part, how_far in running.items())
+            told = "; ".join(": ".join(filter(None, (str(part), n.text))) for part, n in running.items())
+            reporter.update(int(100 * (finished + under_way) / whole), note=note or told)
 
         def on_done(part: Part, result: PartResult) -> None:
             results[part] = result
             if part.kind == "about":
                 _tell_about(spec, result)
-            reporter.update(len(results), note=f"{part}: {result.seconds:,.0f} s")
+            show({}, f"{part}: {result.seconds:,.0f} s")
 
         def start() -> Any:
             return EvaluateWorker.options(num_cpus=1).remote(spec.model_dump_json())  # type: ignore[attr-defined]
 
-        pool = Pool(start, _room(), on_done, lambda note: reporter.update(len(results), note=note))
+        pool = Pool(start, _room(), on_done, show)
         try:
             pool.run(parts)
         except KeyboardInterrupt:
@@ -105,12 +113,16 @@ def train_extractors(
     from jobs.tasks import ExtractorsWorker
 
     found: list[Any] = []
-    with Reporter("training", "extractors", 1) as reporter, connect():
+    with Reporter("training", "%", 100) as reporter, connect():
 
         def start() -> Any:
             return ExtractorsWorker.options(num_cpus=1).remote(spec.model_dump_json())  # type: ignore[attr-defined]
 
-        pool = Pool(start, 1, lambda _, info: found.append(info), lambda note: reporter.update(0, note=note))
+        def show(running: Mapping[None, Note]) -> None:
+            for note in running.values():
+                reporter.update(int(100 * note.share), note=note.text)
+
+        pool = Pool(start, 1, lambda _, info: found.append(info), show)
         try:
             pool.run([None])
         except KeyboardInterrupt:

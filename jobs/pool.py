@@ -16,6 +16,8 @@ from jobs.progress import say
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from jobs.progress import Note
+
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
@@ -35,7 +37,7 @@ class Pool:
         start: starts an actor.
         size: actors to hold.
         on_done: called with each part and its result as it arrives.
-        on_note: called every `POLL_S` with what the workers say they are at.
+        on_note: called every `POLL_S` with what the workers say they are at, by part.
     """
 
     def __init__(
@@ -43,7 +45,7 @@ class Pool:
         start: Callable[[], Any],
         size: int,
         on_done: Callable[[Any, Any], None],
-        on_note: Callable[[str], None],
+        on_note: Callable[[dict[Any, Note]], None],
     ) -> None:
         self._start = start
         self._size = size
@@ -130,16 +132,15 @@ class Pool:
         # A worker that has not answered yet, because it waits for room or is starting, is not asked again.
         self._asked = {worker: self._asked.get(worker) or worker.note.remote() for worker in self._workers()}
         answered, _ = ray.wait(list(self._asked.values()), num_returns=len(self._asked), timeout=POLL_S)
-        told = []
+        told: dict[Any, Note] = {}
         for worker, part in self._in_flight.values():
             if self._asked[worker] in answered:
                 try:
-                    note = ray.get(self._asked.pop(worker))
+                    told[part] = ray.get(self._asked.pop(worker))
                 except ray.exceptions.RayError:
                     continue  # A dying worker: its own part says so.
-                told.append(f"{_name(part)}: {note}" if note else _name(part))
         if told:
-            self._on_note("; ".join(told))
+            self._on_note(told)
         return bool(told)
 
     def _workers(self) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import (
@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S = 10.0
 """Seconds between lines where there is no terminal."""
+
+
+class Note(NamedTuple):
+    """How far a part of a job is.
+
+    Attributes:
+        text: a few words; empty where there is nothing to say.
+        share: of the part that is done, in [0, 1].
+    """
+
+    text: str = ""
+    share: float = 0.0
 
 
 class _Rate(ProgressColumn):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from ganmodel.device import choose_precision, cpu_flags
+from jobs.progress import Note
 from jobs.specs import EvaluateSpec, ExtractorsSpec, GenerateSpec, TrainSpec
 
 if TYPE_CHECKING:
@@ -51,18 +52,20 @@ class EvaluateWorker:
     def __init__(self, spec_json: str) -> None:
         self._spec = EvaluateSpec.model_validate_json(spec_json)
         self._measurer: Any = None
-        self._note = ""
+        self._note = Note()
 
     def run(self, part: Part) -> Any:
         """Do a part and return what `jobs.measure.Measurer.measure` does."""
         from jobs.measure import Measurer
 
-        self._note = ""
-        self._measurer = self._measurer or Measurer(self._spec, lambda note: setattr(self, "_note", note))
+        self._note = Note()
+        self._measurer = self._measurer or Measurer(
+            self._spec, lambda text, share: setattr(self, "_note", Note(text, share))
+        )
         return self._measurer.measure(part)
 
-    def note(self) -> str:
-        """Return a few words on how far the part at work is; empty where there is nothing to say."""
+    def note(self) -> Note:
+        """Return how far the part at work is."""
         return self._note
 
 
@@ -72,17 +75,17 @@ class ExtractorsWorker:
 
     def __init__(self, spec_json: str) -> None:
         self._spec = ExtractorsSpec.model_validate_json(spec_json)
-        self._note = ""
+        self._note = Note()
 
     def run(self, part: None) -> Any:
         """Train and write both extractors; return what `extractors.json` says."""
         del part
         from jobs.measure import train_extractors
 
-        return train_extractors(self._spec, lambda note: setattr(self, "_note", note))
+        return train_extractors(self._spec, lambda text, share: setattr(self, "_note", Note(text, share)))
 
-    def note(self) -> str:
-        """Return a few words on how far the training is."""
+    def note(self) -> Note:
+        """Return how far the training is."""
         return self._note
 
 
