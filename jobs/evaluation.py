@@ -13,14 +13,13 @@ from ganmodel.model_dir import resolve_model_dir
 from jobs.findings import Findings
 from jobs.measure import Part, PartResult, plan_parts
 from jobs.pool import Pool
-from jobs.progress import Reporter, say
+from jobs.progress import Note, Reporter, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
     from ganmodel.evaluation import Figure
-    from jobs.progress import Note
     from jobs.specs import EvaluateSpec, ExtractorsSpec
 
 WORKER_BYTES = 2_000_000_000
@@ -68,20 +67,25 @@ def evaluate(spec: EvaluateSpec, connect: Callable[[], AbstractContextManager[No
     began = time.monotonic()
     parts = plan_parts(spec.metrics)
     results: dict[Part, PartResult] = {}
+    how_far = dict.fromkeys(parts, Note())
     whole = sum(part.weight for part in parts)
     with Reporter("evaluating", "%", 100) as reporter, connect():
 
-        def show(running: Mapping[Part, Note], note: str = "") -> None:
-            finished = sum(part.weight for part in results)
-            under_way = sum(part.weight * how_far.share for part, how_far in running.items())
+        def show(running: Mapping[Part, Note]) -> None:
+            how_far.update(running)
             told = "; ".join(": ".join(filter(None, (str(part), n.text))) for part, n in running.items())
-            reporter.update(int(100 * (finished + under_way) / whole), note=note or told)
+            update(told)
+
+        def update(note: str) -> None:
+            done = sum(part.weight * how_far[part].share for part in parts)
+            reporter.update(int(100 * done / whole), note=note)
 
         def on_done(part: Part, result: PartResult) -> None:
             results[part] = result
+            how_far[part] = Note(share=1.0)
             if part.kind == "about":
                 _tell_about(spec, result)
-            show({}, f"{part}: {result.seconds:,.0f} s")
+            update(f"{part}: {result.seconds:,.0f} s")
 
         def start() -> Any:
             return EvaluateWorker.options(num_cpus=1).remote(spec.model_dump_json())  # type: ignore[attr-defined]
