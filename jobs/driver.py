@@ -6,14 +6,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import GangenError, Interrupted, ShardsFailed, SpecError
-from ganmodel.locking import only_writer
 from ganmodel.model_dir import read_model
 from jobs.fanout import Fanout
 from jobs.finish import finish
-from jobs.manifest import PLAN_FILE, check_plan, read_manifest, read_records, to_json
+from jobs.manifest import check_plan, read_manifest, read_records, write_plan
 from jobs.plan import Plan
 from jobs.progress import Reporter, say
-from jobs.storage import PRIVATE, open_storage, target_errors
+from jobs.storage import open_storage, target_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from jobs.manifest import Manifest, ShardRecord
     from jobs.specs import GenerateSpec
-    from jobs.storage import LocalStorage
+    from jobs.storage import Storage
 
 WORKER_BYTES = 1_000_000_000
 """Memory of a worker, most of it TensorFlow's; a machine with many cores and little memory gets fewer workers."""
@@ -54,14 +53,12 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
     done = read_manifest(storage)
     if done is not None:
         return _result(done, 0, 0, began, 0.0)
-    _check_space(
-        storage, plan, plan.spec.count - sum(r.num_rows for r in read_records(storage, plan).values())
-    )
+    _check_space(storage, plan)
     storage.prepare()
-    with only_writer(storage.path(f"{PRIVATE}/lock"), f"--out {spec.out}"), target_errors(spec.out):
+    with storage.lock(), target_errors(spec.out):
         check_plan(storage, plan)  # Again: another run may have been here before the lock was ours.
-        storage.write_whole(PLAN_FILE, to_json(spec.dataset))
-        storage.sweep_temporaries()
+        write_plan(storage, plan)
+        storage.sweep()
         records = read_records(storage, plan)
         missing = [task for task in plan.tasks() if task.index not in records]
         kept = sum(record.num_rows for record in records.values())
@@ -121,12 +118,12 @@ def _all_cores(spec: GenerateSpec) -> int:
     return max(1, room)
 
 
-def _all_records(storage: LocalStorage, plan: Plan) -> list[ShardRecord]:
+def _all_records(storage: Storage, plan: Plan) -> list[ShardRecord]:
     """Return every commit record as it lies in storage, in order: what workers said is not proof."""
     records = read_records(storage, plan)
     if len(records) < plan.num_shards:
         raise GangenError(
-            f"--out {storage.root}: {plan.num_shards - len(records):,} shards that were made cannot be seen from here; "
+            f"--out {storage.url}: {plan.num_shards - len(records):,} shards that were made cannot be seen from here; "
             "choose a folder that every node sees"
         )
     return [records[index] for index in range(plan.num_shards)]
@@ -137,12 +134,15 @@ def _model_facts(spec: GenerateSpec) -> dict[str, Any]:
     return {"name": info.name, "digest": info.digest, "training": info.training, "quality": info.quality}
 
 
-def _check_space(storage: LocalStorage, plan: Plan, missing_rows: int) -> None:
-    needed = sum(plan.estimated_bytes().values()) * missing_rows // plan.spec.count
+def _check_space(storage: Storage, plan: Plan) -> None:
     free = storage.free_bytes()
+    if free is None:
+        return
+    missing_rows = plan.spec.count - sum(r.num_rows for r in read_records(storage, plan).values())
+    needed = sum(plan.estimated_bytes().values()) * missing_rows // plan.spec.count
     if free < needed * FREE_SPACE_MARGIN:
         raise SpecError(
-            f"--out {storage.root}: about {needed / 1e9:,.2f} GB are needed, {free / 1e9:,.2f} GB are free; "
+            f"--out {storage.url}: about {needed / 1e9:,.2f} GB are needed, {free / 1e9:,.2f} GB are free; "
             "choose another folder, fewer rows or one --format"
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ganmodel import __version__
+from ganmodel.errors import CommitConflict
 from jobs.card import CardFacts, render_card
 from jobs.manifest import MANIFEST_FILE, build_manifest, to_json
 from jobs.storage import PENDING, PREVIEW_FILE
@@ -15,15 +16,13 @@ from jobs.writers.tfrecord import folder
 if TYPE_CHECKING:
     from jobs.manifest import Manifest, ShardRecord
     from jobs.plan import Plan
-    from jobs.storage import LocalStorage
+    from jobs.storage import Storage
 
 LICENSE = "apache-2.0"
 """Of the data: the package's own."""
 
 
-def finish(
-    storage: LocalStorage, plan: Plan, records: list[ShardRecord], *, model: dict[str, Any]
-) -> Manifest:
+def finish(storage: Storage, plan: Plan, records: list[ShardRecord], *, model: dict[str, Any]) -> Manifest:
     """Turn a folder whose every shard is committed into a data set; safe to repeat after a crash at any point.
 
     The order is what keeps half a data set from loading: metadata goes among the pending files, each
@@ -38,6 +37,11 @@ def finish(
     Raises:
         CommitConflict: another run has finished it at the same moment.
     """
+    if not storage.has_lock and storage.read(MANIFEST_FILE) is not None:
+        # Its files are in place: ours must not replace them while somebody reads.
+        raise CommitConflict(
+            f"--out {storage.url}: another run has finished it; the same command says what is there"
+        )
     manifest = build_manifest(plan, records, model=model, gangen_version=__version__)
     if "tfrecord" in plan.spec.formats:
         _write_tfds_metadata(storage, manifest)
@@ -49,10 +53,10 @@ def finish(
     return manifest
 
 
-def _write_tfds_metadata(storage: LocalStorage, manifest: Manifest) -> None:
+def _write_tfds_metadata(storage: Storage, manifest: Manifest) -> None:
     """Write TFDS' files beside the pending shards, `dataset_info.json` last; nothing if they are revealed already."""
     where = folder(manifest.spec.name)
-    if storage.path(where).is_dir():
+    if storage.read(f"{where}/dataset_info.json") is not None:
         return
     split = TfdsSplit(
         shard_rows=[record.num_rows for record in manifest.shards], size_bytes=manifest.size_bytes["tfrecord"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,19 +19,20 @@ from ganmodel.config import FrozenModel, json_digest
 from ganmodel.errors import CommitConflict
 from jobs.plan import Plan
 from jobs.specs import DatasetSpec
-from jobs.storage import PRIVATE
+from jobs.storage import PENDING, PRIVATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
     from jobs.plan import ShardTask
-    from jobs.storage import LocalStorage
+    from jobs.storage import Storage
 
 PLAN_FILE = f"{PRIVATE}/plan.json"
 MANIFEST_FILE = f"{PRIVATE}/manifest.json"
 COMMITS = f"{PRIVATE}/commits"
+_COMMIT = re.compile(rf"{re.escape(COMMITS)}/([0-9]{{5}})\.json")
 
 
 class FileRecord(FrozenModel):
@@ -140,17 +142,18 @@ def to_json(value: FrozenModel) -> str:
     return json.dumps(value.model_dump(mode="json"), indent=1) + "\n"
 
 
-def check_plan(storage: LocalStorage, plan: Plan) -> None:
-    """Refuse a folder that holds another data set or files of someone else.
+def check_plan(storage: Storage, plan: Plan) -> None:
+    """Refuse a place that holds another data set or files of someone else.
 
-    A plan of which nothing has been made yet (a run that was refused or stopped at once) is no data set.
+    Under a lock, a plan of which nothing has been made yet (a run that was refused or stopped at once) is no data
+    set. Without one it may be the plan of a run that is at work.
 
     Raises:
         CommitConflict: it does; the message names the first fields that differ.
     """
     if storage.is_occupied():
         raise CommitConflict(
-            f"--out {storage.root}: holds files that are not gangen's; choose an empty folder"
+            f"--out {storage.url}: holds files that are not gangen's; choose an empty folder"
         )
     data = storage.read(PLAN_FILE)
     if data is None:
@@ -159,17 +162,37 @@ def check_plan(storage: LocalStorage, plan: Plan) -> None:
         old = DatasetSpec.model_validate_json(data)
     except ValidationError as err:
         raise CommitConflict(
-            f"--out {storage.root}: {PLAN_FILE} cannot be read; choose another folder"
+            f"--out {storage.url}: {PLAN_FILE} cannot be read; choose another folder"
         ) from err
     mine, theirs = plan.spec.model_dump(mode="json"), old.model_dump(mode="json")
     changed = [
         f"{k}: {_short(theirs[k])} there, {_short(mine[k])} asked" for k in mine if mine[k] != theirs[k]
     ]
-    if changed and (storage.names(COMMITS) or storage.read(MANIFEST_FILE)):
+    if not changed:
+        return
+    if storage.sizes(COMMITS) or storage.read(MANIFEST_FILE):
         raise CommitConflict(
-            f"--out {storage.root}: holds another data set ({'; '.join(changed)}); choose another folder, or ask for "
+            f"--out {storage.url}: holds another data set ({'; '.join(changed)}); choose another folder, or ask for "
             "what is there"
         )
+    if not storage.has_lock:
+        raise CommitConflict(
+            f"--out {storage.url}: another data set has been begun there ({'; '.join(changed)}); choose another "
+            f"folder, or delete {PLAN_FILE} if no run is at work on it"
+        )
+
+
+def write_plan(storage: Storage, plan: Plan) -> None:
+    """Leave the plan where workers and later runs look for it; call it under the lock, after `check_plan`.
+
+    Raises:
+        CommitConflict: another run was first, with another plan.
+    """
+    text = to_json(plan.spec)
+    if storage.has_lock:
+        storage.write_whole(PLAN_FILE, text)
+    else:
+        storage.create_once(PLAN_FILE, text)
 
 
 def _short(value: Any) -> str:
@@ -177,35 +200,49 @@ def _short(value: Any) -> str:
     return text if len(text) <= 24 else f"{text[:12]}..."
 
 
-def read_records(storage: LocalStorage, plan: Plan) -> dict[int, ShardRecord]:
+def file_sizes(storage: Storage) -> dict[str, int]:
+    """Return {name: bytes} of every file, a pending one under the name it is to have; one listing."""
+    found = storage.sizes()
+    prefix = f"{PENDING}/"
+    return found | {name.removeprefix(prefix): n for name, n in found.items() if name.startswith(prefix)}
+
+
+def read_records(storage: Storage, plan: Plan) -> dict[int, ShardRecord]:
     """Return the valid commit records by shard number; one listing and one small read a shard.
 
     A record is valid when it fits the plan and its files have the recorded sizes; any other is as good as none,
     and its shard will be made again.
     """
+    sizes = file_sizes(storage)
+    numbers = {name: int(match[1]) for name in sizes if (match := _COMMIT.fullmatch(name))}
+    planned = sorted(name for name, number in numbers.items() if number < plan.num_shards)
     records = {}
-    for name in storage.names(COMMITS):
-        if not name.endswith(".json") or not name[:-5].isdigit() or int(name[:-5]) >= plan.num_shards:
-            continue
-        record = read_record(storage, plan, plan.task(int(name[:-5])))
+    for name, data in storage.read_many(planned):
+        record = _valid_record(data, plan, plan.task(numbers[name]), sizes.get)
         if record is not None:
             records[record.index] = record
     return records
 
 
-def read_record(storage: LocalStorage, plan: Plan, task: ShardTask) -> ShardRecord | None:
+def read_record(storage: Storage, plan: Plan, task: ShardTask) -> ShardRecord | None:
     """Return a shard's commit record if it is valid, else None."""
+    return _valid_record(storage.read(commit_name(task.index)) or b"", plan, task, storage.size)
+
+
+def _valid_record(
+    data: bytes, plan: Plan, task: ShardTask, size_of: Callable[[str], int | None]
+) -> ShardRecord | None:
     try:
-        record = ShardRecord.model_validate_json(storage.read(commit_name(task.index)) or b"")
+        record = ShardRecord.model_validate_json(data)
     except ValidationError:
         return None
     if not record.fits(task, plan):
         return None
-    whole = all(storage.size(file.name) == file.size_bytes for file in record.files.values())
-    return record if whole else None
+    is_whole = all(size_of(file.name) == file.size_bytes for file in record.files.values())
+    return record if is_whole else None
 
 
-def read_manifest(storage: LocalStorage) -> Manifest | None:
+def read_manifest(storage: Storage) -> Manifest | None:
     """Return the manifest of a finished data set, None if there is none.
 
     Raises:
@@ -218,13 +255,14 @@ def read_manifest(storage: LocalStorage) -> Manifest | None:
         manifest = Manifest.model_validate_json(data)
     except ValidationError as err:
         raise CommitConflict(
-            f"--out {storage.root}: {MANIFEST_FILE} is damaged; restore it, or delete it to have it made again"
+            f"--out {storage.url}: {MANIFEST_FILE} is damaged; restore it, or delete it to have it made again"
         ) from err
     files = [file for shard in manifest.shards for file in shard.files.values()]
-    lost = [file.name for file in files if storage.size(file.name) != file.size_bytes]
+    sizes = file_sizes(storage)
+    lost = [file.name for file in files if sizes.get(file.name) != file.size_bytes]
     if lost:
         raise CommitConflict(
-            f"--out {storage.root}: {len(lost):,} of {len(files):,} files are missing or cut (first: {lost[0]}); "
+            f"--out {storage.url}: {len(lost):,} of {len(files):,} files are missing or cut (first: {lost[0]}); "
             f"delete {MANIFEST_FILE} and run the same command to have them made again"
         )
     return manifest

@@ -83,11 +83,8 @@ class ShardMaker:
             name: FORMATS[name].file_name(self._dataset.name, SPLIT, task.index)
             for name in self._dataset.formats
         }
-        with target_errors(self._storage.root), ExitStack() as cleanup:
-            temporaries: dict[str, Path] = {}
-            for format_name, name in names.items():
-                temporaries[format_name] = self._storage.temporary(name)
-                cleanup.callback(temporaries[format_name].unlink, missing_ok=True)
+        with target_errors(self._storage.url), ExitStack() as cleanup:
+            temporaries = {f: cleanup.enter_context(self._storage.scratch(name)) for f, name in names.items()}
             counts, digests, seconds = self._write(task, temporaries)
             began = time.perf_counter()
             files = {f: self._check(f, temporaries[f], names[f], task) for f in names}
