@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -110,6 +111,20 @@ class LocalStorage:
             return (self._root / name).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def read_range(self, name: str, start: int, length: int) -> bytes:
+        """Return `length` bytes of a file from byte `start`; fewer where it ends there."""
+        with (self._root / name).open("rb") as file:
+            file.seek(start)
+            return file.read(length)
+
+    @contextmanager
+    def local_copy(self, name: str) -> Iterator[Path]:
+        """Lend the file itself: it is on a disk of this machine already."""
+        path = self._root / name
+        if not path.is_file():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        yield path
 
     def read_many(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Yield (name, content) of small files, in the order asked; those that are not there are passed over."""

@@ -11,7 +11,7 @@ import numpy as np
 from ganmodel.config import IMAGE_SIZE
 from ganmodel.errors import CommitConflict, DataError
 from jobs.manifest import MANIFEST_FILE, PLAN_FILE, read_manifest
-from jobs.storage import LocalStorage
+from jobs.local_storage import LocalStorage
 from jobs.writers.encode import RAW_BYTES
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def open_dataset(path: str) -> Manifest:
     try:
         manifest = read_manifest(storage)
     except CommitConflict as err:
-        reason = str(err).removeprefix(f"--out {storage.root}: ").partition(";")[0]
+        reason = str(err).removeprefix(f"--out {storage.url}: ").partition(";")[0]
         raise DataError(f"--data {path}: {reason}; the command that made it makes it whole again") from err
     if manifest is None and storage.read(PLAN_FILE):
         raise DataError(f"--data {path}: is not finished; run the command that began it again")
@@ -68,18 +68,18 @@ def read_rows(path: str, manifest: Manifest, count: int) -> tuple[NDArray[np.uin
         if found >= count:
             break
         record = shard.files[format_name]
-        file = storage.path(record.name)
-        with file.open("rb") as stream:
-            if hashlib.file_digest(stream, "sha256").hexdigest() != record.sha256:
-                raise DataError(
-                    f"--data {path}: {record.name} is not what was committed; restore it, or generate again"
-                )
-        for image, label in _READERS[format_name](file):
-            images.append(_pixels(image))
-            labels.append(np.asarray(label, np.int32))
-            found += len(labels[-1])
-            if found >= count:
-                break
+        with storage.local_copy(record.name) as file:
+            with file.open("rb") as stream:
+                if hashlib.file_digest(stream, "sha256").hexdigest() != record.sha256:
+                    raise DataError(
+                        f"--data {path}: {record.name} is not what was committed; restore it, or generate again"
+                    )
+            for image, label in _READERS[format_name](file):
+                images.append(_pixels(image))
+                labels.append(np.asarray(label, np.int32))
+                found += len(labels[-1])
+                if found >= count:
+                    break
     return np.concatenate(images)[:count], np.concatenate(labels)[:count]
 
 

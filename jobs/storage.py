@@ -82,6 +82,20 @@ class Storage(Protocol):
     def read(self, name: str) -> bytes | None:
         """Return a small file's content, None if it is not there."""
 
+    def read_range(self, name: str, start: int, length: int) -> bytes:
+        """Return `length` bytes of a file from byte `start`; fewer where it ends there.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+
+    def local_copy(self, name: str) -> AbstractContextManager[Path]:
+        """Lend a revealed file as a path of this machine: to read, and only for as long as the block runs.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+
     def read_many(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Yield (name, content) of small files, in the order asked; those that are not there are passed over."""
 

@@ -103,6 +103,25 @@ def test_small_files_are_read_in_the_order_asked_and_missing_ones_passed_over(st
     assert storage.read(".gangen/none.json") is None
 
 
+def test_a_window_of_a_file_is_read_and_cut_where_the_file_ends(storage: Storage) -> None:
+    storage.write_whole(".gangen/labels.u1", bytes(range(100)))
+    assert storage.read_range(".gangen/labels.u1", 10, 20) == bytes(range(10, 30))
+    assert storage.read_range(".gangen/labels.u1", 90, 1 << 20) == bytes(range(90, 100))
+    assert storage.read_range(".gangen/labels.u1", 100, 5) == b""
+    with pytest.raises(FileNotFoundError):
+        storage.read_range(".gangen/none.u1", 0, 1)
+
+
+def test_a_revealed_file_is_lent_as_a_path_and_outlives_the_loan(storage: Storage) -> None:
+    publish(storage, "data/a.bin", b"rows")
+    storage.reveal("data")
+    with storage.local_copy("data/a.bin") as path:
+        assert path.read_bytes() == b"rows"
+    assert storage.read("data/a.bin") == b"rows"
+    with pytest.raises(FileNotFoundError), storage.local_copy("data/none.bin"):
+        pass
+
+
 def test_files_of_others_are_seen_and_ours_are_not_taken_for_them(storage: Storage) -> None:
     storage.write_whole("data/a.bin", b"rows")
     storage.write_whole(".gangen/plan.json", "{}")
