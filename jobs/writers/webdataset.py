@@ -54,11 +54,10 @@ def _template(extension: bytes) -> NDArray[np.uint8]:
     """Return a member's header, [512] uint8, but for the key, the size and the checksum."""
     header = bytearray(_RECORD)
     header[KEY_DIGITS : KEY_DIGITS + len(extension)] = extension
-    header[100:124] = b"0000644\00000000\00000000\0"  # mode, user, group
-    header[135:148] = b"\000000000000\0"  # end of size; time of last change
+    header[100:124] = b"0000644\0" + 2 * b"0000000\0"  # mode, user, group
+    header[135:148] = b"\0" + b"0" * 11 + b"\0"  # end of size; time of last change
     header[148:157] = b"        0"  # the checksum, counted as blanks; a regular file
     header[_MAGIC] = b"ustar\x0000"
-    header[329:345] = b"0000000\00000000\0"  # device
     return np.frombuffer(bytes(header), np.uint8)
 
 
