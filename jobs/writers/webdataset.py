@@ -194,14 +194,15 @@ def _walk(path: Path) -> Iterator[tuple[int, bytes, bytes, int]]:
             try:
                 key, extension, image, after = _member(data, at)
                 label_key, label_extension, text, after = _member(data, after)
-                label = int(text)
+                is_pair = key == label_key and label_extension == b".cls"
+                label = int(text) if is_pair else 0
             except ValueError as err:
                 raise GangenError(
                     f"{path}: is damaged or cut at byte {at:,}, row {rows:,}; check the disk"
                 ) from err
             if rows == 0:
                 first = key
-            if key != label_key or key != first + rows or label_extension != b".cls":
+            if not is_pair or key != first + rows:
                 raise GangenError(f"{path}: lacks a member of row {rows:,} at byte {at:,}; check the disk")
             yield key, extension, image, label
             rows, at = rows + 1, after
