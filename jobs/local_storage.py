@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ganmodel.errors import CommitConflict, SpecError
 from ganmodel.locking import only_writer
 from ganmodel.weights import replace_on_success
-from jobs.target import PENDING, PRIVATE, TEMPORARY
+from jobs.target import PENDING, PRIVATE, TEMPORARY, to_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,6 +28,7 @@ class LocalStorage:
     """
 
     has_lock = True
+    max_file_bytes: int | None = None
 
     def __init__(self, root: str) -> None:
         self._root = Path(root)
@@ -81,7 +82,7 @@ class LocalStorage:
         path = self._root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with replace_on_success(path) as temporary:
-            temporary.write_bytes(_bytes(data))
+            temporary.write_bytes(to_bytes(data))
 
     def create_once(self, name: str, data: str | bytes) -> None:
         """Write a small file that must not exist yet with other content."""
@@ -90,13 +91,13 @@ class LocalStorage:
             folder.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("wb") as file:
-                file.write(_bytes(data))
+                file.write(to_bytes(data))
                 file.flush()
                 os.fsync(file.fileno())
             # link() fails if the name is taken; rename() would overwrite another run's commit.
             os.link(temporary, self._root / name)
         except FileExistsError:
-            if self.read(name) == _bytes(data):
+            if self.read(name) == to_bytes(data):
                 return
             raise CommitConflict(
                 f"--out {self._root}: {name} was written by another run; run `gangen generate` "
@@ -191,7 +192,3 @@ class LocalStorage:
     def lock(self) -> AbstractContextManager[None]:
         """Keep other runs out; a process that is killed lets go too."""
         return only_writer(self._root / PRIVATE / "lock", f"--out {self._root}")
-
-
-def _bytes(data: str | bytes) -> bytes:
-    return data.encode() if isinstance(data, str) else data

@@ -10,8 +10,8 @@ import numpy as np
 
 from ganmodel.config import IMAGE_SIZE
 from ganmodel.errors import CommitConflict, DataError
-from jobs.manifest import MANIFEST_FILE, PLAN_FILE, read_manifest
 from jobs.local_storage import LocalStorage
+from jobs.manifest import MANIFEST_FILE, PLAN_FILE, read_manifest
 from jobs.writers.encode import RAW_BYTES
 
 if TYPE_CHECKING:

@@ -12,6 +12,8 @@ from urllib.parse import unquote
 
 from ganmodel.errors import SpecError
 from jobs.local_storage import LocalStorage
+from jobs.object_access import SCHEMES
+from jobs.object_storage import ObjectStorage
 from jobs.target import PENDING, PREVIEW_FILE, PRIVATE, TargetError, target_errors
 
 if TYPE_CHECKING:
@@ -28,8 +30,6 @@ __all__ = [
     "target_errors",
 ]
 
-OBJECT_STORES = ("s3", "gs", "az")
-
 
 class Storage(Protocol):
     """Where a data set is. Names are relative to it, with `/`; folders exist as soon as files in them do.
@@ -40,6 +40,9 @@ class Storage(Protocol):
 
     has_lock: bool
     """Whether `lock` keeps other runs out. Where it does not, what was created once decides between them."""
+
+    max_file_bytes: int | None
+    """The largest file it takes, None where nothing but space limits it."""
 
     @property
     def url(self) -> str:
@@ -135,4 +138,8 @@ def open_storage(out: str) -> Storage:
         if not rest.startswith("/"):
             raise SpecError(f"--out {out}: a file URL has three slashes and an absolute path: file:///data/x")
         return LocalStorage(str(Path(unquote(rest))))
-    raise SpecError(f"--out {out}: this version writes to folders that every worker sees, not to {scheme}://")
+    if scheme in SCHEMES:
+        return ObjectStorage(out)
+    raise SpecError(
+        f"--out {scheme}://...: must be a folder or begin with {', '.join(f'{known}://' for known in SCHEMES)} or file://"
+    )

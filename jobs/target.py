@@ -59,3 +59,8 @@ def target_errors(path: str | Path, what: str = "--out") -> Iterator[None]:
             f"{what} {path}: {reason}; committed shards are kept: free space or choose another folder, "
             "then run the same command again"
         ) from err
+
+
+def to_bytes(data: str | bytes) -> bytes:
+    """Return what is written for `data`: text as UTF-8."""
+    return data.encode() if isinstance(data, str) else data

@@ -81,5 +81,5 @@ def test_a_path_and_a_file_url_name_the_same_folder(out: str, url: str) -> None:
 
 @pytest.mark.parametrize("out", ["file://x/y", "file://", "ftp://host/x", "http://host/x", "://x"])
 def test_places_nobody_can_write_to_are_refused(out: str) -> None:
-    with pytest.raises(SpecError, match=f"--out {out}: "):
+    with pytest.raises(SpecError, match=f"--out {out.partition('://')[0]}://.*: "):
         open_storage(out)

@@ -10,9 +10,16 @@ from ganmodel.errors import CommitConflict
 from jobs.storage import PENDING, Storage, open_storage
 
 
+@pytest.fixture(params=["folder", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "folder":
+        return str(tmp_path / "out")
+    return f"{request.getfixturevalue('bucket')}/a/set"
+
+
 @pytest.fixture
-def storage(tmp_path: Path) -> Storage:
-    storage = open_storage(str(tmp_path / "out"))
+def storage(place: str) -> Storage:
+    storage = open_storage(place)
     storage.prepare()
     return storage
 
@@ -128,12 +135,11 @@ def test_files_of_others_are_seen_and_ours_are_not_taken_for_them(storage: Stora
     assert not storage.is_occupied()
 
 
-def test_files_of_others_occupy_a_place(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    assert not open_storage(str(out)).is_occupied()
-    out.mkdir()
-    (out / "thesis.txt").write_text("")
-    assert open_storage(str(out)).is_occupied()
+def test_files_of_others_occupy_a_place(place: str) -> None:
+    storage = open_storage(place)
+    assert not storage.is_occupied()
+    storage.write_whole("thesis.txt", "words")
+    assert storage.is_occupied()
 
 
 def test_what_is_pending_can_be_removed_and_what_is_revealed_stays(storage: Storage) -> None:
