@@ -117,7 +117,9 @@ def _text_pieces(path: str, option: str) -> Iterator[NDArray[np.int64]]:
             odd = next((i for i, word in enumerate(words) if not word.isdigit() or len(word) > 9), None)
             if odd is not None:
                 text = words[odd][:20].decode("ascii", "replace")
-                raise SpecError(f"{option}: line {row + odd + 1:,} is no label: '{text}'; write one whole number a line")
+                raise SpecError(
+                    f"{option}: line {row + odd + 1:,} is no label: '{text}'; write one whole number a line"
+                )
             yield np.array(words).astype(np.int64)
             row += len(words)
 

@@ -78,7 +78,7 @@ def decode_png_batch(pngs: Sequence[bytes], height: int, width: int) -> NDArray[
                 and png.endswith(struct.pack(">I", zlib_ng.crc32(png[start - 4 : end])) + _END)
                 and len(line := zlib_ng.decompress(png[start:end], bufsize=size)) == size
             )
-        except (zlib_ng.error, struct.error):
+        except (zlib_ng.error, struct.error):  # type: ignore[misc]
             sound = False
         if not sound:
             raise ValueError(f"image {i} is damaged or no PNG of ours")

@@ -53,7 +53,10 @@ def generate(
         str, typer.Option(metavar="DIR", help="Folder that `gangen train` exported, or 'pretrained'.")
     ] = "pretrained",
     formats: Annotated[
-        str, typer.Option("--format", metavar="LIST", help="parquet, tfrecord, or both with a comma.")
+        str,
+        typer.Option(
+            "--format", metavar="LIST", help="parquet, tfrecord, webdataset and idx; several with commas."
+        ),
     ] = "parquet,tfrecord",
     shard_rows: Annotated[
         str | None,
@@ -65,7 +68,8 @@ def generate(
     labels: Annotated[
         str,
         typer.Option(
-            metavar="RULE", help="balanced, uniform, classes as in 0,1, or shares as in 0=0.5,7=0.5."
+            metavar="RULE",
+            help="balanced, uniform, classes as in 0,1, shares as in 0=0.5,7=0.5, or file:PATH, one label a row.",
         ),
     ] = "balanced",
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, metavar="N", help="Seed of the data set.")] = 0,
@@ -76,6 +80,16 @@ def generate(
     image_encoding: Annotated[
         str, typer.Option(metavar="png|raw", help="How images are stored; raw is 784 bytes a row.")
     ] = "png",
+    splits: Annotated[
+        str | None,
+        typer.Option(metavar="SHARES", help="Splits, as in train=0.9,test=0.1. Default: train alone."),
+    ] = None,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Add rows to the data set in --out, up to --count in all.")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Check what is there in full and make damaged shards again.")
+    ] = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -90,12 +104,12 @@ def generate(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Write labelled synthetic digits as a Parquet and a TFRecord data set.
+    """Write labelled synthetic digits as a data set of Parquet, TFRecord and other files.
 
     The data set is a function of model, seed, labels and count: any number of workers writes the same rows. The
     same command again does only what is missing.
     """
-    from jobs.requests import generate_spec
+    from jobs.requests_generate import generate_spec
     from jobs.submit import run_generate
 
     run_generate(
@@ -109,6 +123,9 @@ def generate(
             seed=seed,
             truncation=truncation,
             image_encoding=image_encoding,
+            splits=splits,
+            extend=extend,
+            repair=repair,
             workers=workers,
             gpus_per_worker=gpus_per_worker,
         ),

@@ -9,9 +9,13 @@ from ganmodel.errors import GangenError, Interrupted, ShardsFailed, SpecError
 from ganmodel.model_dir import read_model
 from jobs.fanout import Fanout
 from jobs.finish import finish
-from jobs.manifest import check_plan, read_manifest, read_records, write_plan
+from jobs.label_store import store_labels
+from jobs.manifest import read_manifest, read_records
 from jobs.plan import Plan
+from jobs.plan_files import check_plan, write_plan
 from jobs.progress import Reporter, say
+from jobs.repair import condemn, restore
+from jobs.run_notes import write_notes
 from jobs.storage import open_storage, target_errors
 
 if TYPE_CHECKING:
@@ -50,15 +54,19 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
     plan = Plan(spec.dataset)
     storage = open_storage(spec.out)
     check_plan(storage, plan)
-    done = read_manifest(storage)
-    if done is not None:
+    done = read_manifest(storage, plan, check_files=not spec.repair)
+    if done is not None and not spec.repair:
         return _result(done, 0, 0, began, 0.0)
     _check_space(storage, plan)
     storage.prepare()
     with storage.lock(), target_errors(spec.out):
         check_plan(storage, plan)  # Again: another run may have been here before the lock was ours.
         write_plan(storage, plan)
+        write_notes(storage, spec)
+        store_labels(spec.dataset, storage, spec.labels_file)
         storage.sweep()
+        if spec.repair:
+            condemn(storage, plan, done)
         records = read_records(storage, plan)
         missing = [task for task in plan.tasks() if task.index not in records]
         kept = sum(record.num_rows for record in records.values())
@@ -67,7 +75,11 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
         making = 0.0
         if missing:
             making = _make(spec, plan, missing, records, connect)
-        manifest = finish(storage, plan, _all_records(storage, plan), model=_model_facts(spec))
+        made = _all_records(storage, plan)
+        if done is None:
+            manifest = finish(storage, plan, made, model=_model_facts(spec))
+        else:
+            manifest = restore(storage, done, made)
     return _result(manifest, manifest.num_rows - kept, len(missing), began, making)
 
 
@@ -99,6 +111,7 @@ def _make(
                 "the same command does the rest"
             ) from None
     if fanout.failures:
+        write_notes(open_storage(spec.out), spec, fanout.failures)
         index, reason = next(iter(sorted(fanout.failures.items())))
         raise ShardsFailed(
             f"{len(fanout.failures)} of {plan.num_shards:,} shards could not be made (first: shard {index}: {reason}); "
@@ -131,7 +144,13 @@ def _all_records(storage: Storage, plan: Plan) -> list[ShardRecord]:
 
 def _model_facts(spec: GenerateSpec) -> dict[str, Any]:
     info = read_model(spec.model)
-    return {"name": info.name, "digest": info.digest, "training": info.training, "quality": info.quality}
+    return {
+        "name": info.name,
+        "digest": info.digest,
+        "latent_dim": info.generator.latent_dim,
+        "training": info.training,
+        "quality": info.quality,
+    }
 
 
 def _check_space(storage: Storage, plan: Plan) -> None:

@@ -7,19 +7,15 @@ A writer that is dropped before that may leave a file that reads well and lacks 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 from jobs.writers import idx, parquet, tfrecord, webdataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from jobs.dataset_spec import FormatName
     from jobs.writers.encode import EncodedRows, ImageEncoding
-
-SPLIT = "train"
-"""The split of a data set that was not asked to be split."""
-
-FormatName: TypeAlias = Literal["idx", "parquet", "tfrecord", "webdataset"]
 
 
 class ShardWriter(Protocol):

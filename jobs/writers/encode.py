@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from ganmodel.config import IMAGE_SIZE
+from ganmodel.errors import GangenError
 from ganmodel.png import concatenated, decode_png_batch, encode_png_batch
 
 if TYPE_CHECKING:
@@ -25,6 +26,18 @@ PGM_HEADER = b"P5\n%d %d\n255\n" % (IMAGE_SIZE, IMAGE_SIZE)
 
 READ_ROWS = 1000
 """Rows that readers yield at a time: a block, as shards are whole blocks."""
+
+
+class DamagedFile(GangenError):
+    """A shard's file does not read back.
+
+    Attributes:
+        position: of the first row that does not, counted from the shard's first; None where there is no telling.
+    """
+
+    def __init__(self, message: str, position: int | None = None) -> None:
+        super().__init__(message)
+        self.position = position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,8 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from ganmodel.config import IMAGE_SIZE
-from ganmodel.errors import GangenError
-from jobs.writers.encode import RAW_BYTES, READ_ROWS, EncodedRows
+from jobs.writers.encode import RAW_BYTES, READ_ROWS, DamagedFile, EncodedRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -112,7 +111,7 @@ def count_rows(images_path: Path, labels_path: Path) -> int:
     """Return the rows of a pair of files, from headers that must agree with each other and with the files' sizes.
 
     Raises:
-        GangenError: they do not.
+        DamagedFile: they do not.
     """
     counts = []
     for path, make_head, row_bytes in (
@@ -124,10 +123,10 @@ def count_rows(images_path: Path, labels_path: Path) -> int:
         with path.open("rb") as file:
             head = file.read(head_bytes)
         if odd or not 0 <= rows <= MAX_ROWS or head != make_head(rows):
-            raise GangenError(f"{path}: its header does not fit its size; check the disk")
+            raise DamagedFile(f"{path}: its header does not fit its size; check the disk")
         counts.append(rows)
     if counts[0] != counts[1]:
-        raise GangenError(f"{images_path}: has {counts[0]:,} images and {counts[1]:,} labels; check the disk")
+        raise DamagedFile(f"{images_path}: has {counts[0]:,} images and {counts[1]:,} labels; check the disk")
     return counts[0]
 
 
@@ -137,7 +136,7 @@ def read_rows(
     """Yield the rows of a pair of files; see `jobs.writers.ReadShard`.
 
     Raises:
-        GangenError: the files are damaged.
+        DamagedFile: the files are damaged.
         ValueError: the rows are asked for as PNG.
     """
     if image_encoding != "raw":

@@ -16,8 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ganmodel.errors import GangenError
-from jobs.writers.encode import PGM_HEADER, RAW_BYTES, READ_ROWS, EncodedRows
+from jobs.writers.encode import PGM_HEADER, RAW_BYTES, READ_ROWS, DamagedFile, EncodedRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -150,19 +149,19 @@ def count_rows(path: Path) -> int:
     """Return the rows that a file's footer tells of.
 
     Raises:
-        GangenError: there is no footer.
+        DamagedFile: there is no footer.
     """
     try:
         return int(pq.read_metadata(path).num_rows)
     except pa.ArrowInvalid as err:
-        raise GangenError(f"{path}: is no whole Parquet file ({err}); check the disk") from err
+        raise DamagedFile(f"{path}: is no whole Parquet file ({err}); check the disk") from err
 
 
 def read_rows(path: Path, *, image_encoding: ImageEncoding, first_row: int) -> Iterator[EncodedRows]:
     """Yield the rows of a file; see `jobs.writers.ReadShard`.
 
     Raises:
-        GangenError: the file is damaged, or its rows are others.
+        DamagedFile: the file is damaged, or its rows are others.
     """
     head = len(PGM_HEADER) if image_encoding == "raw" else 0
     row = first_row
@@ -171,11 +170,14 @@ def read_rows(path: Path, *, image_encoding: ImageEncoding, first_row: int) -> I
             for batch in file.iter_batches(READ_ROWS, columns=["image", "label", "index"]):
                 index = batch.column("index").to_numpy()
                 if not np.array_equal(index, np.arange(row, row + len(index))):
-                    raise GangenError(f"{path}: expected rows {row:,} and on, the index column tells others")
+                    raise DamagedFile(
+                        f"{path}: expected rows {row:,} and on, the index column tells others",
+                        row - first_row,
+                    )
                 yield _encoded(batch, row, head)
                 row += len(index)
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as err:
-        raise GangenError(f"{path}: cannot be read ({' '.join(str(err).split())}); check the disk") from err
+        raise DamagedFile(f"{path}: cannot be read ({' '.join(str(err).split())}); check the disk") from err
 
 
 def _encoded(batch: pa.RecordBatch, first_row: int, head: int) -> EncodedRows:

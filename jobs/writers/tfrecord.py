@@ -22,8 +22,7 @@ import numpy as np
 import pyarrow as pa
 from crc32c import crc32c
 
-from ganmodel.errors import GangenError
-from jobs.writers.encode import READ_ROWS, EncodedRows, join_rows
+from jobs.writers.encode import READ_ROWS, DamagedFile, EncodedRows, join_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -165,7 +164,7 @@ def count_rows(path: Path) -> int:
     """Return the records of a file, walking from frame to frame and checking every length's checksum.
 
     Raises:
-        GangenError: a length is damaged, or the file ends within a record.
+        DamagedFile: a length is damaged, or the file ends within a record.
     """
     return sum(1 for _ in _frames(path))
 
@@ -188,7 +187,7 @@ def _frames(path: Path) -> Iterator[tuple[mmap.mmap, int, int]]:
             end = start + _HEAD.size + length + _FOOT.size
             if found != expected or end > size_bytes:
                 what = "ends within" if found == expected[: len(found)] else "has a damaged length in"
-                raise GangenError(f"{path}: {what} record {rows:,} at byte {start:,}; check the disk")
+                raise DamagedFile(f"{path}: {what} record {rows:,} at byte {start:,}; check the disk", rows)
             yield data, start + _HEAD.size, end - _FOOT.size
             rows, start = rows + 1, end
 
@@ -197,7 +196,7 @@ def read_rows(path: Path, *, image_encoding: ImageEncoding, first_row: int) -> I
     """Yield the rows of a file; see `jobs.writers.ReadShard`.
 
     Raises:
-        GangenError: the file is damaged, or its rows are others.
+        DamagedFile: the file is damaged, or its rows are others.
     """
     del image_encoding  # Stored as it is.
     images: list[bytes] = []
@@ -207,13 +206,17 @@ def read_rows(path: Path, *, image_encoding: ImageEncoding, first_row: int) -> I
         example = data[start:end]
         number = row + len(labels)
         if data[end : end + _FOOT.size] != _FOOT.pack(_masked(crc32c(example))):
-            raise GangenError(f"{path}: row {number:,} has a wrong checksum; check the disk")
+            raise DamagedFile(
+                f"{path}: row {number:,} has a wrong checksum; check the disk", number - first_row
+            )
         try:
             image, index, label = _parse(example)
         except (ValueError, IndexError) as err:
-            raise GangenError(f"{path}: row {number:,} is no Example of ours") from err
+            raise DamagedFile(f"{path}: row {number:,} is no Example of ours", number - first_row) from err
         if index != number:
-            raise GangenError(f"{path}: expected row {number:,}, its index tells {index:,}")
+            raise DamagedFile(
+                f"{path}: expected row {number:,}, its index tells {index:,}", number - first_row
+            )
         images.append(image)
         labels.append(label)
         if len(labels) == READ_ROWS:

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from ganmodel.errors import GangenError
-from jobs.writers.encode import PGM_HEADER, READ_ROWS, EncodedRows, join_rows
+from jobs.writers.encode import PGM_HEADER, READ_ROWS, DamagedFile, EncodedRows, join_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,7 +94,7 @@ def _records(rows: EncodedRows, extension: bytes, image_head: bytes) -> NDArray[
     at = after - image_records - 3  # of each row's first record
     records = np.zeros((int(after[-1]) if count else 0, _RECORD), np.uint8)
     records[at] = _headers(_template(extension), keys, sizes)
-    flat = memoryview(records.reshape(-1))
+    flat = memoryview(records.reshape(-1))  # type: ignore[arg-type]
     data = memoryview(rows.data)
     starts = ((at + 1) * _RECORD).tolist()
     offsets = rows.offsets.tolist()
@@ -154,7 +153,7 @@ def count_rows(path: Path) -> int:
     """Return the rows of an archive, walking from member to member and checking that their keys count up by one.
 
     Raises:
-        GangenError: a header is damaged, a member is missing, or the archive has no end.
+        DamagedFile: a header is damaged, a member is missing, or the archive has no end.
     """
     return sum(1 for _ in _walk(path))
 
@@ -163,7 +162,7 @@ def read_rows(path: Path, *, image_encoding: ImageEncoding, first_row: int) -> I
     """Yield the rows of an archive; see `jobs.writers.ReadShard`.
 
     Raises:
-        GangenError: the archive is damaged, or its rows are others.
+        DamagedFile: the archive is damaged, or its rows are others.
     """
     head = PGM_HEADER if image_encoding == "raw" else b""
     images: list[bytes] = []
@@ -171,8 +170,9 @@ def read_rows(path: Path, *, image_encoding: ImageEncoding, first_row: int) -> I
     row = first_row
     for key, extension, image, label in _walk(path):
         if key != row + len(labels) or extension != _EXTENSIONS[image_encoding] or image[: len(head)] != head:
-            raise GangenError(
-                f"{path}: expected row {row + len(labels):,} as {image_encoding}, found {key:,}"
+            raise DamagedFile(
+                f"{path}: expected row {row + len(labels):,} as {image_encoding}, found {key:,}",
+                row + len(labels) - first_row,
             )
         images.append(image[len(head) :])
         labels.append(label)
@@ -187,7 +187,7 @@ def _walk(path: Path) -> Iterator[tuple[int, bytes, bytes, int]]:
     """Yield key, extension, image file and label of each row."""
     size_bytes = path.stat().st_size
     if size_bytes == 0:
-        raise GangenError(f"{path}: is empty; check the disk")
+        raise DamagedFile(f"{path}: is empty; check the disk", 0)
     at, rows, first = 0, 0, 0
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         while data[at : at + 2 * _RECORD] != bytes(2 * _RECORD):
@@ -197,17 +197,19 @@ def _walk(path: Path) -> Iterator[tuple[int, bytes, bytes, int]]:
                 is_pair = key == label_key and label_extension == b".cls"
                 label = int(text) if is_pair else 0
             except ValueError as err:
-                raise GangenError(
-                    f"{path}: is damaged or cut at byte {at:,}, row {rows:,}; check the disk"
+                raise DamagedFile(
+                    f"{path}: is damaged or cut at byte {at:,}, row {rows:,}; check the disk", rows
                 ) from err
             if rows == 0:
                 first = key
             if not is_pair or key != first + rows:
-                raise GangenError(f"{path}: lacks a member of row {rows:,} at byte {at:,}; check the disk")
+                raise DamagedFile(
+                    f"{path}: lacks a member of row {rows:,} at byte {at:,}; check the disk", rows
+                )
             yield key, extension, image, label
             rows, at = rows + 1, after
         if size_bytes % (_END_RECORDS * _RECORD):
-            raise GangenError(f"{path}: ends too early, at byte {size_bytes:,}; check the disk")
+            raise DamagedFile(f"{path}: ends too early, at byte {size_bytes:,}; check the disk", rows)
 
 
 def _member(data: mmap.mmap, at: int) -> tuple[int, bytes, bytes, int]:
