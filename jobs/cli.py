@@ -10,6 +10,11 @@ import typer
 from jobs.cli_evaluate import EVALUATE_EXAMPLE, EXTRACTORS_EXAMPLE, evaluate, train_extractors
 from jobs.cli_options import Address, DryRun, Json, NoWait, run_options
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C or SIGTERM, Typer's own and ours."""
+
+_INTERRUPTED_LINE = "error: interrupted; the same command continues"
+
 app = typer.Typer(
     name="gangen",
     help="Make synthetic handwritten digits by the million.",
@@ -46,7 +51,8 @@ def generate(
     out: Annotated[
         str | None,
         typer.Option(
-            metavar="DIR", help="Folder of the data set. Default: a name made of the plan, in data/."
+            metavar="DIR",
+            help="Folder or s3://, gs://, az:// URL of the data set. Default: a name made of the plan, in data/.",
         ),
     ] = None,
     model: Annotated[
@@ -238,6 +244,8 @@ def main() -> None:
 
     try:
         code = int(app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
+        if code == INTERRUPTED:  # Typer takes a Ctrl-C itself, and says nothing.
+            typer.echo(_INTERRUPTED_LINE, err=True)
     except typer.TyperException as err:
         typer.echo(f"error: {_usage_text(err)}", err=True)
         code = 2
@@ -245,8 +253,8 @@ def main() -> None:
         typer.echo(f"error: {err}", err=True)
         code = err.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("error: interrupted; the same command continues", err=True)
-        code = 130
+        typer.echo(_INTERRUPTED_LINE, err=True)
+        code = INTERRUPTED
     sys.exit(code)
 
 

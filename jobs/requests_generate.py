@@ -79,7 +79,7 @@ def generate_spec(
     return GenerateSpec(
         dataset=dataset,
         model=model if model == PRETRAINED else absolute(model, "--model"),
-        out=place if "://" in place else absolute(place, "--out"),
+        out=_absolute_place(place),
         workers=workers,
         gpus_per_worker=gpus_per_worker,
         labels_file=file,
@@ -150,6 +150,11 @@ def _label_parts(file: str | None, info: ModelInfo, ends: tuple[int, ...]) -> tu
     return label_parts(file, len(info.class_names), ends) if file else ()
 
 
+def _absolute_place(out: str) -> str:
+    """Return --out in the one form that job ids and messages use: a URL ends without a slash."""
+    return open_storage(out).url if "://" in out else absolute(out, "--out")
+
+
 def _extended_spec(out: str | None, count: int) -> DatasetSpec:
     """Return what there is to extend.
 
@@ -158,7 +163,7 @@ def _extended_spec(out: str | None, count: int) -> DatasetSpec:
     """
     if out is None:
         raise SpecError("--extend: needs --out, the folder of the data set that is to grow")
-    place = out if "://" in out else absolute(out, "--out")
+    place = _absolute_place(out)
     old = latest_spec(open_storage(place))
     if old is None:
         raise SpecError(f"--extend: {place} holds no data set; leave --extend away to make one")
