@@ -56,7 +56,7 @@ def store_labels(spec: DatasetSpec, storage: Storage, path: str | None) -> None:
         CommitConflict: what is there is not what the plan names.
     """
     sizes = storage.sizes(PRIVATE) if spec.label_parts else {}
-    for segment, (part, (first, end)) in enumerate(zip(spec.label_parts, spec.segments, strict=True)):
+    for segment, (part, (first, end)) in enumerate(zip(spec.label_parts, spec.segments, strict=False)):
         name = labels_name(segment)
         if sizes.get(name) == end - first:
             continue
