@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import GangenError, Interrupted, ShardsFailed, SpecError
-from ganmodel.latents import BLOCK_ROWS
 from ganmodel.model_dir import read_model
 from jobs.fanout import Fanout
 from jobs.finish import finish
@@ -31,7 +30,7 @@ WORKER_BYTES = 1_000_000_000
 """Memory of a worker, most of it TensorFlow's; a machine with many cores and little memory gets fewer workers."""
 
 FREE_SPACE_MARGIN = 1.1
-"""Space asked for, of a disk and in a file, as a multiple of the estimate."""
+"""Free space asked for, as a multiple of the estimate."""
 
 
 def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[None]]) -> dict[str, Any]:
@@ -58,7 +57,6 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
     done = read_manifest(storage, plan, check_files=not spec.repair)
     if done is not None and not spec.repair:
         return _result(done, 0, 0, began, 0.0)
-    _check_file_sizes(storage, plan)
     _check_space(storage, plan)
     storage.prepare()
     with storage.lock(), target_errors(spec.out):
@@ -153,19 +151,6 @@ def _model_facts(spec: GenerateSpec) -> dict[str, Any]:
         "training": info.training,
         "quality": info.quality,
     }
-
-
-def _check_file_sizes(storage: Storage, plan: Plan) -> None:
-    if storage.max_file_bytes is None:
-        return
-    row_bytes, format_name = max((n / plan.spec.count, name) for name, n in plan.estimated_bytes().items())
-    most = int(storage.max_file_bytes / FREE_SPACE_MARGIN / row_bytes) // BLOCK_ROWS * BLOCK_ROWS
-    if min(plan.spec.shard_rows, plan.spec.count) > most:
-        raise SpecError(
-            f"--shard-rows {plan.spec.shard_rows:,}: gives {format_name} files of about "
-            f"{plan.spec.shard_rows * row_bytes / 1e9:,.1f} GB, where {storage.url} takes "
-            f"{storage.max_file_bytes / 1e9:,.0f} GB; use at most {most:,}"
-        )
 
 
 def _check_space(storage: Storage, plan: Plan) -> None:

@@ -25,6 +25,9 @@ _SPLIT_NAME = re.compile(r"[a-zA-Z]\w{0,31}", re.ASCII)
 _RESERVED_SPLITS = ("all", "t10k")
 """What loaders mean by every row, and IDX by the split `test`."""
 
+SIZE_MARGIN = 1.1
+"""Room left in the largest file a place takes, as a multiple of the estimate."""
+
 
 def generate_spec(
     *,
@@ -53,6 +56,7 @@ def generate_spec(
     rows = parse_count(count)
     in_range("--truncation", truncation, 0, 1)
     one_of("--image-encoding", image_encoding, ("png", "raw"))
+    model_place = model if model == PRETRAINED else absolute(model, "--model")
     info = read_model(model)
     old = _extended_spec(out, rows) if extend else None
     file = absolute(labels[len(PREFIX) :], "--labels") if labels.startswith(PREFIX) else None
@@ -75,11 +79,12 @@ def generate_spec(
     if old is not None:
         _check_extension(old, dataset, str(out))
     plan = Plan(dataset)
-    place = out or f"data/{dataset.name}-{rows}-{plan.digest[:8]}"
+    place = _absolute_place(out or f"data/{dataset.name}-{rows}-{plan.digest[:8]}")
+    _check_file_sizes(plan, place)
     return GenerateSpec(
         dataset=dataset,
-        model=model if model == PRETRAINED else absolute(model, "--model"),
-        out=_absolute_place(place),
+        model=model_place,
+        out=place,
         workers=workers,
         gpus_per_worker=gpus_per_worker,
         labels_file=file,
@@ -153,6 +158,21 @@ def _label_parts(file: str | None, info: ModelInfo, ends: tuple[int, ...]) -> tu
 def _absolute_place(out: str) -> str:
     """Return --out in the one form that job ids and messages use: a URL ends without a slash."""
     return open_storage(out).url if "://" in out else absolute(out, "--out")
+
+
+def _check_file_sizes(plan: Plan, place: str) -> None:
+    """Refuse shards that the place cannot hold as one file."""
+    limit = open_storage(place).max_file_bytes
+    if limit is None:
+        return
+    row_bytes, format_name = max((n / plan.spec.count, name) for name, n in plan.estimated_bytes().items())
+    most = int(limit / SIZE_MARGIN / row_bytes) // BLOCK_ROWS * BLOCK_ROWS
+    if min(plan.spec.shard_rows, plan.spec.count) > most:
+        raise SpecError(
+            f"--shard-rows {plan.spec.shard_rows:,}: gives {format_name} files of about "
+            f"{plan.spec.shard_rows * row_bytes / 1e9:,.1f} GB, an object store takes {limit / 1e9:,.0f} GB; "
+            f"use at most {most:,}"
+        )
 
 
 def _extended_spec(out: str | None, count: int) -> DatasetSpec:

@@ -44,7 +44,10 @@ GENERATE = {
         "--shard-rows: must be whole blocks of 1,000 rows, got 1,500",
     ),
     "too many shards": (["--count", "1e9", "--shard-rows", "1000"], "use at least 11,000"),
-    "unknown format": (["--format", "csv"], "--format: must be one of parquet, tfrecord, got 'csv'"),
+    "unknown format": (
+        ["--format", "csv"],
+        "--format: must be one of idx, parquet, tfrecord, webdataset, got 'csv'",
+    ),
     "format twice": (["--format", "parquet,parquet"], "--format: a format is named twice"),
     "label out of range": (["--labels", "10"], "--labels: labels are 0 to 9, got 10"),
     "label twice": (["--labels", "0=1,0=2"], "--labels: a label is named twice"),
@@ -57,7 +60,22 @@ GENERATE = {
     "negative seed": (["--seed", "-1"], "Invalid value for '--seed': -1"),
     "seed no number": (["--seed", "x"], "Invalid value for '--seed': 'x'"),
     "no worker": (["--workers", "0"], "Invalid value for '--workers': 0"),
-    "object store": (["--out", "s3://bucket/x"], "--out s3://bucket/x: this version writes to folders"),
+    "store without a bucket": (
+        ["--out", "s3:///x"],
+        "--out s3:///x: needs a bucket, as in s3://bucket/folder",
+    ),
+    "unknown store": (
+        ["--out", "ftp://host/x"],
+        "--out ftp://...: must be a folder or begin with s3://, gs://, az://",
+    ),
+    "secret in a URL": (
+        ["--out", "s3://me:hunter2@bucket/x"],
+        "--out s3://...: takes no user, password or query",
+    ),
+    "shards too large for a store": (
+        ["--count", "1e12", "--out", "s3://bucket/x"],
+        "--shard-rows 100,000,000: gives tfrecord files of about 34.5 GB, an object store takes 5 GB; use at most 13,",
+    ),
     "no cluster to submit to": (["--no-wait"], "--no-wait: needs a cluster to submit to"),
     "address unreadable": (["--address", "nonsense"], "--address"),
     "more workers than sense": (["--workers", "5000"], "--workers: at most "),
