@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from jobs.cli_dataset import EXPORT_EXAMPLE, STATUS_EXAMPLE, VERIFY_EXAMPLE, export, status, verify
 from jobs.cli_evaluate import EVALUATE_EXAMPLE, EXTRACTORS_EXAMPLE, evaluate, train_extractors
 from jobs.cli_options import Address, DryRun, Json, NoWait, run_options
 
@@ -234,6 +235,9 @@ def train(
     )
 
 
+app.command(epilog=f"\b\nExample:\n  {VERIFY_EXAMPLE}")(verify)
+app.command(epilog=f"\b\nExample:\n  {STATUS_EXAMPLE}")(status)
+app.command(epilog=f"\b\nExample:\n  {EXPORT_EXAMPLE}")(export)
 app.command(epilog=f"\b\nExample:\n  {EVALUATE_EXAMPLE}")(evaluate)
 app.command(epilog=f"\b\nExample:\n  {EXTRACTORS_EXAMPLE}")(train_extractors)
 

@@ -85,7 +85,9 @@ def make_shards(spec: DatasetSpec, out: Any, *, labels_file: Any = None, skip: A
             maker.make(task)
 
 
-def make_dataset(out: Any, *, labels_file: Any = None, latent_dim: int | None = LATENT_DIM, **changes: Any) -> Manifest:
+def make_dataset(
+    out: Any, *, labels_file: Any = None, latent_dim: int | None = LATENT_DIM, **changes: Any
+) -> Manifest:
     """Make a finished data set in a folder."""
     spec = dataset_spec(**changes)
     if labels_file:

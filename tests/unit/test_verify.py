@@ -10,22 +10,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.unit.fake_digits import FakeSampler, dataset_spec, make_dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ganmodel.errors import CommitConflict, DataError, ModelError, SpecError
 from ganmodel.weights import file_sha256
 from jobs.label_store import labels_of
+from jobs.manifest import read_manifest, read_records
 from jobs.plan import Plan
 from jobs.plan_files import MANIFEST_FILE, PLAN_FILE, commit_name
 from jobs.regenerate import Regenerator, chosen_blocks
 from jobs.repair import condemn, restore
-from jobs.manifest import read_manifest, read_records
 from jobs.storage import open_storage
 from jobs.verify import finished_manifest, verify
 from jobs.writers import FORMATS
 from jobs.writers.encode import encode_rows
+from tests.unit.fake_digits import FakeSampler, dataset_spec, make_dataset
 
 FORMATS_OF_ALL = ("idx", "parquet", "tfrecord", "webdataset")
 
@@ -87,7 +87,7 @@ def edit_label(path: Path, row: int) -> None:
 PARQUET, TFRECORD = "data/train-00002.parquet", "tfds/gangen_noise/1.0.0/gangen_noise-train.tfrecord-00002"
 TAR, PIXELS = "webdataset/train-00002.tar", "idx/00002/train-images-idx3-ubyte"
 LABELS = "idx/00002/train-labels-idx1-ubyte"
-TEST = "data/test-00000.parquet"
+TEST, EXTRA = "data/test-00000.parquet", "data/train-00004.parquet"
 
 DAMAGES = {
     # what: (what is done, kind, file, shard, row or None for any of the shard)
@@ -106,8 +106,10 @@ DAMAGES = {
     "a missing file": (lambda d: (d / PARQUET).unlink(), "missing", PARQUET, 2, None),
     "two swapped shards": (lambda d: swap(d / PARQUET, d / "data/train-00003.parquet"), "swapped", PARQUET, 2, None),
     "shards swapped between splits": (lambda d: swap(d / PARQUET, d / TEST), "swapped", PARQUET, 2, None),
-    "a duplicated shard": (lambda d: shutil.copy(d / PARQUET.replace("2", "1"), d / PARQUET), "duplicate", PARQUET, 2, None),
-    "an extra shard": (lambda d: shutil.copy(d / PARQUET, d / "data/train-00004.parquet"), "extra", "data/train-00004.parquet", None, None),
+    "a duplicated shard": (
+        lambda d: shutil.copy(d / PARQUET.replace("2", "1"), d / PARQUET), "duplicate", PARQUET, 2, None
+    ),
+    "an extra shard": (lambda d: shutil.copy(d / PARQUET, d / EXTRA), "extra", EXTRA, None, None),
     "an extra file": (lambda d: (d / "data/notes.txt").write_text("x"), "extra", "data/notes.txt", None, None),
     "an edited label": (lambda d: edit_label(d / PARQUET, 7), "label", PARQUET, 2, 2007),
     "a lost commit record": (lambda d: (d / commit_name(2)).unlink(), "record", None, 2, None),
@@ -149,9 +151,9 @@ def test_a_good_data_set_is_good(good):
         assert report.shards_read == (5 if full else 0)
 
 
-QUICK = [
-    name for name in DAMAGES if "flipped bit in a" not in name and name != "a damaged commit record"
-] + ["a flipped bit in a Parquet footer"]
+QUICK = [name for name in DAMAGES if "flipped bit in a" not in name and name != "a damaged commit record"] + [
+    "a flipped bit in a Parquet footer"
+]
 
 
 @pytest.mark.parametrize("what", QUICK)
@@ -204,7 +206,9 @@ def test_a_changed_pixel_of_the_only_format_is_caught_and_regeneration_names_the
     (fault,) = check(tmp_path).faults
     assert (fault.kind, fault.shard, fault.row, fault.num_rows) == ("pixels", 2, 2000, 1000)
     faults, _ = regenerate(tmp_path, FakeSampler())
-    assert [(f.kind, f.file, f.shard, f.row, f.num_rows) for f in faults] == [("pixels", TFRECORD, 2, 2099, 1)]
+    assert [(f.kind, f.file, f.shard, f.row, f.num_rows) for f in faults] == [
+        ("pixels", TFRECORD, 2, 2099, 1)
+    ]
 
 
 def test_what_the_manifest_says_must_fit_its_shards(dataset):
