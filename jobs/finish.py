@@ -38,14 +38,21 @@ def finish(storage: Storage, plan: Plan, records: list[ShardRecord], *, model: d
     Raises:
         CommitConflict: another run has finished it at the same moment.
     """
-    if not storage.has_lock and storage.read(manifest_name(plan.generation)) is not None:
+    name = manifest_name(plan.generation)
+    if not storage.has_lock and storage.read(name) is not None:
         # Its files are in place: ours must not replace them while somebody reads.
+        storage.remove_pending()
         raise CommitConflict(
             f"--out {storage.url}: another run has finished it; the same command says what is there"
         )
     manifest = build_manifest(plan, records, model=model, gangen_version=__version__)
     show(storage, manifest)
-    storage.create_once(manifest_name(plan.generation), to_json(manifest))
+    try:
+        storage.create_once(name, to_json(manifest))
+    except CommitConflict:
+        if not storage.has_lock:
+            storage.remove_pending()  # The other run's data set is whole; what ours made besides is nobody's.
+        raise
     storage.remove_pending()
     return manifest
 
