@@ -187,6 +187,31 @@ def test_workers_that_are_killed_at_any_point_cost_nothing_but_time(
     assert files(place) == undisturbed
 
 
+def test_a_shard_that_takes_every_worker_down_is_left_aside_and_the_others_are_made(
+    tmp_path: Path, undisturbed: dict[str, str]
+) -> None:
+    place = tmp_path / "out"
+    disturbed = start(str(place), tmp_path / "flags", "middle")
+    begun: set[Path] = set()
+    while disturbed.process.poll() is None:
+        seen = set((place / PRIVATE / "pending/tmp").glob("*-train-00003.parquet")) - begun
+        if seen:
+            begun |= seen
+            disturbed.family = psutil.Process(disturbed.process.pid).children(recursive=True)
+            for worker in disturbed.workers():
+                with suppress(psutil.NoSuchProcess):
+                    worker.kill()
+        time.sleep(0.005)
+    code, errors = disturbed.outcome()
+    assert code == 3, errors
+    assert "1 of 24 shards could not be made (first: shard 3: took down 3 workers)" in one_line(errors)
+    assert len(open_storage(str(place)).sizes(f"{PRIVATE}/commits")) == NUM_SHARDS - 1
+    assert is_hidden(str(place))
+    notes = json.loads((place / PRIVATE / "run.json").read_text())
+    assert list(notes["failures"]) == ["3"]
+    ends_as_undisturbed(str(place), undisturbed)
+
+
 def test_a_node_that_dies_at_any_point_is_continued_from_storage_alone(
     tmp_path: Path, undisturbed: dict[str, str]
 ) -> None:
