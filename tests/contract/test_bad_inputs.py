@@ -76,6 +76,31 @@ GENERATE = {
         ["--count", "1e12", "--out", "s3://bucket/x"],
         "--shard-rows 100,000,000: gives tfrecord files of about 34.5 GB, an object store takes 5 GB; use at most 13,",
     ),
+    "splits unreadable": (
+        ["--splits", "train"],
+        "--splits: cannot read 'train'; write shares as in train=0.9,",
+    ),
+    "split that all readers take for everything": (
+        ["--splits", "all=1,b=1"],
+        "--splits: 'all' is no name for a split",
+    ),
+    "split with a dash": (["--splits", "a-b=1"], "--splits: 'a-b' is no name for a split"),
+    "split that begins with another": (
+        ["--splits", "t=1,test=1"],
+        "may begin with another, got 't' and 'test'",
+    ),
+    "split named twice": (["--splits", "a=1,a=1"], "no name may begin with another, got 'a' and 'a'"),
+    "split of nothing": (["--splits", "a=1,b=0"], "--splits: shares must be positive"),
+    "split without rows": (["--splits", "a=0.9,b=0.1"], "--splits: 'b' would have no rows of 1,000"),
+    "extension of nowhere": (["--extend"], "--extend: needs --out"),
+    "extension of nothing": (
+        ["--extend", "--out", "x"],
+        "holds no data set; leave --extend away to make one",
+    ),
+    "no such labels": (
+        ["--labels", "file:nowhere.txt"],
+        "nowhere.txt: cannot be read (No such file or directory)",
+    ),
     "no cluster to submit to": (["--no-wait"], "--no-wait: needs a cluster to submit to"),
     "address unreadable": (["--address", "nonsense"], "--address"),
     "more workers than sense": (["--workers", "5000"], "--workers: at most "),
@@ -228,12 +253,13 @@ def test_a_folder_of_other_files_is_left_alone_with_exit_code_4(
 def test_another_data_set_is_left_alone_with_exit_code_4_and_the_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from jobs.manifest import COMMITS, PLAN_FILE
-    from jobs.requests import generate_spec
+    from jobs.plan_files import COMMITS, PLAN_FILE
+    from jobs.requests_generate import generate_spec
 
     spec = generate_spec(
         count="1000", out=str(tmp_path), model="pretrained", formats="parquet", shard_rows=None, labels="balanced",
-        seed=7, truncation=1.0, image_encoding="png", workers=None, gpus_per_worker=0,
+        seed=7, truncation=1.0, image_encoding="png", splits=None, extend=False, repair=False, workers=None,
+        gpus_per_worker=0,
     )  # fmt: skip
     (tmp_path / PLAN_FILE).parent.mkdir()
     (tmp_path / PLAN_FILE).write_text(spec.dataset.model_dump_json())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.manifest import PLAN_FILE
+from jobs.plan_files import PLAN_FILE
 
 OPTIONS = {
     "generate": {

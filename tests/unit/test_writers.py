@@ -20,7 +20,7 @@ from PIL import Image
 
 from ganmodel.errors import GangenError
 from ganmodel.png import decode_png_batch, encode_png
-from jobs.card import CardFacts, render_card
+from jobs.card import CardFacts, SplitFacts, render_card
 from jobs.tfds_metadata import TfdsDataset, TfdsSplit, render_metadata
 from jobs.writers import FORMATS, format_of
 from jobs.writers.encode import PGM_HEADER, EncodedRows, decode_rows, encode_rows
@@ -395,6 +395,10 @@ def test_tfds_metadata_has_every_shard_and_nothing_that_tfds_does_not_know():
     assert texts["label.labels.txt"].split() == list(CLASSES)
 
 
+def splits(size_bytes, shard_rows=(1000, 500)):
+    return {"train": SplitFacts(num_rows=sum(shard_rows), shard_rows=shard_rows, size_bytes=size_bytes)}
+
+
 def card_facts(**changes):
     values = {
         "name": "gangen_mnist",
@@ -402,8 +406,7 @@ def card_facts(**changes):
         "summary": "Synthetic digits.",
         "class_names": CLASSES,
         "label_counts": {3: 500, 7: 1000},
-        "num_shards": 2,
-        "size_bytes": {"parquet": 123_456, "tfrecord": 234_567},
+        "splits": splits({"parquet": 123_456, "tfrecord": 234_567}),
         "image_encoding": "png",
         "provenance": {"seed": 3, "label rule": "3|7"},
     }
@@ -442,17 +445,18 @@ def test_card_names_counts_provenance_and_every_library():
 
 
 def test_card_without_parquet_promises_nothing_to_huggingface():
-    card = render_card(card_facts(size_bytes={"tfrecord": 1}, preview=None, quality={"FID": 1.5}))
+    card = render_card(card_facts(splits=splits({"tfrecord": 1}), preview=None, quality={"FID": 1.5}))
     assert not {"configs", "dataset_info"} & set(front_matter(card))
-    assert "parquet" not in card
+    assert "parquet/" not in card
+    assert "load_dataset" not in card
     assert "preview" not in card
     assert "| FID | 1.5 |" in card
 
 
 def test_card_without_tfrecord_does_not_mention_it():
-    card = render_card(card_facts(size_bytes={"parquet": 1}))
+    card = render_card(card_facts(splits=splits({"parquet": 1})))
     assert "tfds" not in card
-    assert "TFRecord" not in card
+    assert "TFRecordDataset" not in card
 
 
 @pytest.mark.parametrize(

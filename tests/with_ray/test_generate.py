@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.manifest import COMMITS, MANIFEST_FILE
+from jobs.plan_files import COMMITS, MANIFEST_FILE
 
 pytestmark = [pytest.mark.ray_local, pytest.mark.tf]
 
