@@ -117,14 +117,15 @@ def dataset_text(facts: dict[str, Any]) -> str:
 
 def next_command(facts: dict[str, Any]) -> str:
     """Return a command that opens the finished data set."""
-    if "tfrecord" not in facts["size_bytes"] and "parquet" not in facts["size_bytes"]:
-        return shlex.join(["gangen", "verify", facts["out"]])
-    if "parquet" in facts["size_bytes"]:
+    scheme = facts["out"].partition("://")[0] if "://" in facts["out"] else "file"
+    if "parquet" in facts["size_bytes"] and scheme in ("file", "s3", "gs"):  # those that pyarrow reads by URL
         where = f"{facts['out']}/{FORMATS['parquet'].root}"
         code = f'import pyarrow.dataset as d; print(d.dataset({json.dumps(where)}).head(5, columns=["index", "label"]))'
-    else:
+    elif "tfrecord" in facts["size_bytes"] and scheme == "file":
         where = f"{facts['out']}/{folder(facts['name'])}/*.tfrecord-*"
         code = f"import glob, tensorflow as tf; print(tf.data.TFRecordDataset(sorted(glob.glob({json.dumps(where)}))))"
+    else:
+        return shlex.join(["gangen", "verify", facts["out"]])
     return shlex.join([sys.executable, "-c", code])
 
 
