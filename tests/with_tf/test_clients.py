@@ -153,7 +153,9 @@ def test_huggingface_refuses_a_folder_that_lacks_a_shard(hf, dataset, tmp_path):
 
 
 def test_huggingface_finds_nothing_to_load_without_parquet(hf, dataset, tmp_path):
-    root = shutil.copytree(dataset.root, tmp_path / "tfrecord-only", ignore=shutil.ignore_patterns("data"))
+    root = shutil.copytree(
+        dataset.root, tmp_path / "tfrecord-only", ignore=shutil.ignore_patterns("data", "webdataset")
+    )
     (root / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
     with pytest.raises(hf.exceptions.DataFilesNotFoundError):
         hf.load_dataset(str(root))
