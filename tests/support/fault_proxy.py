@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
+import signal
 import socket
 import struct
 import threading
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
-Kind = Literal["error", "slow_down", "denied", "reset", "drop_reply", "stall"]
+Kind = Literal["error", "slow_down", "denied", "reset", "drop_reply", "stall", "kill", "drop_reply_and_kill"]
 
 ANSWERS = {"error": (500, "InternalError"), "slow_down": (503, "SlowDown"), "denied": (403, "AccessDenied")}
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade", "proxy-connection"}
@@ -24,15 +26,16 @@ class Fault:
 
     Attributes:
         kind: error (500), slow_down (503), denied (403), reset (the connection breaks in mid-upload, before the store
-            sees anything), drop_reply (the store did it, nobody hears of it), stall (no answer, ever).
-        method: of the requests it befalls.
+            sees anything), drop_reply (the store did it, nobody hears of it), stall (no answer, ever), kill (the client
+            dies before the store sees anything), drop_reply_and_kill (it dies when the store did it).
+        method: of the requests it befalls, None for any.
         path: regular expression found in their path and query.
         skip: requests of that kind that pass first.
         times: how many it befalls.
     """
 
     kind: Kind
-    method: str = "PUT"
+    method: str | None = "PUT"
     path: str = ""
     skip: int = 0
     times: int = 1
@@ -48,7 +51,10 @@ class FaultProxy:
     Attributes:
         faults: those to come; the first that fits a request befalls it.
         requests: (method, path and query) of every request, in order.
+        victim: process id of the client that faults kill.
     """
+
+    victim: int | None = None
 
     def __init__(self, store_port: int) -> None:
         self.faults: list[Fault] = []
@@ -74,7 +80,7 @@ class FaultProxy:
         with self._lock:
             self.requests.append((method, path))
             for fault in self.faults:
-                if fault.method != method or not re.search(fault.path, path):
+                if fault.method not in (None, method) or not re.search(fault.path, path):
                     continue
                 if fault.skip:
                     fault.skip -= 1
@@ -83,6 +89,12 @@ class FaultProxy:
                     fault.befallen += 1
                     return fault.kind
         return None
+
+    def kill(self) -> None:
+        """Kill the client."""
+        if self.victim is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.victim, signal.SIGKILL)
 
 
 class _Server(ThreadingHTTPServer):
@@ -107,7 +119,10 @@ def _handler(proxy: FaultProxy, store_port: int) -> type[BaseHTTPRequestHandler]
                 self._break()
                 return
             body = self.rfile.read(length)
-            if kind == "stall":
+            if kind == "kill":
+                proxy.kill()
+                self._break()
+            elif kind == "stall":
                 threading.Event().wait(60)
                 self._break()
             elif kind in ANSWERS:
@@ -116,7 +131,9 @@ def _handler(proxy: FaultProxy, store_port: int) -> type[BaseHTTPRequestHandler]
                 self._answer(status, [("Content-Type", "application/xml")], text.encode())
             else:
                 status, headers, data = self._pass_on(body)
-                if kind == "drop_reply":
+                if kind == "drop_reply_and_kill":
+                    proxy.kill()
+                if kind in ("drop_reply", "drop_reply_and_kill"):
                     self._break()
                 else:
                     self._answer(status, headers, data)
