@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ganmodel.errors import GangenError, Interrupted, ShardsFailed, SpecError
+from ganmodel.errors import CommitConflict, GangenError, Interrupted, ShardsFailed, SpecError
 from ganmodel.model_dir import read_model
 from jobs.fanout import Fanout
 from jobs.finish import finish
@@ -16,7 +17,8 @@ from jobs.plan_files import check_plan, write_plan
 from jobs.progress import Reporter, say
 from jobs.repair import condemn, restore
 from jobs.run_notes import write_notes
-from jobs.storage import open_storage, target_errors
+from jobs.storage import PENDING, open_storage, target_errors
+from jobs.target import TEMPORARY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +58,7 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
     check_plan(storage, plan)
     done = read_manifest(storage, plan, check_files=not spec.repair)
     if done is not None and not spec.repair:
+        _tidy(storage)
         return _result(done, 0, 0, began, 0.0)
     _check_space(storage, plan)
     storage.prepare()
@@ -151,6 +154,14 @@ def _model_facts(spec: GenerateSpec) -> dict[str, Any]:
         "training": info.training,
         "quality": info.quality,
     }
+
+
+def _tidy(storage: Storage) -> None:
+    """Delete what a run left that was killed right after it had created the manifest; never a shard."""
+    left = storage.sizes(PENDING)
+    if storage.has_lock and left and all(name.startswith(f"{TEMPORARY}/") for name in left):
+        with suppress(OSError, CommitConflict), storage.lock():  # A finished data set may be read-only.
+            storage.remove_pending()
 
 
 def _check_space(storage: Storage, plan: Plan) -> None:

@@ -58,7 +58,9 @@ def finish(place: str, changes: dict[str, Any]) -> dict[str, Any]:
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     storage = open_storage(place)
-    assert not storage.sizes(PENDING)
+    left = storage.sizes(PENDING)
+    # Without a lock, probes of a run that was killed are left alone: they may be another run's.
+    assert not left or (not storage.has_lock and set(left.values()) == {1}), left
     manifest = json.loads(storage.read(MANIFEST_FILE) or b"")
     sizes = storage.sizes()
     for shard in manifest["shards"]:
