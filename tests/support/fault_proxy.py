@@ -17,7 +17,7 @@ from typing import Any, Literal
 Kind = Literal["error", "slow_down", "denied", "reset", "drop_reply", "stall", "kill", "drop_reply_and_kill"]
 
 ANSWERS = {"error": (500, "InternalError"), "slow_down": (503, "SlowDown"), "denied": (403, "AccessDenied")}
-HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade", "proxy-connection"}
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "proxy-connection"}
 
 
 @dataclass
