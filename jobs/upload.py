@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import ClusterError
+from jobs.object_access import PLACE_VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,6 +95,16 @@ def runtime_env() -> dict[str, Any]:
             "TF_CPP_MIN_LOG_LEVEL": "3",
             # Time to end a step and write a checkpoint; Ray's own 3 s would cut it short.
             "RAY_JOB_STOP_WAIT_TIME_S": "150",
+            **_places(),
             HOOK_VARIABLE: f"{announce_python.__module__}.{announce_python.__qualname__}",
         },
     }
+
+
+def _places() -> dict[str, str]:
+    """Return what the environment says of where object stores are, so that a job means the store this process sees.
+
+    Credentials stay here: Ray shows a job's environment to whoever may look at its dashboard. Workers have their own.
+    """
+    found = {name: os.environ[name] for name in PLACE_VARIABLES if os.environ.get(name)}
+    return {name: value for name, value in found.items() if "@" not in value}

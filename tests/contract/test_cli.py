@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from jobs.manifest import PLAN_FILE
+from jobs.plan_files import PLAN_FILE
 
 OPTIONS = {
     "generate": {
         "--count", "--out", "--model", "--format", "--shard-rows", "--labels", "--seed", "--truncation",
-        "--image-encoding", "--workers", "--gpus-per-worker", "--address", "--no-wait", "--dry-run", "--json", "--help",
+        "--image-encoding", "--splits", "--extend", "--repair",
+        "--workers", "--gpus-per-worker", "--address", "--no-wait", "--dry-run", "--json", "--help",
     },
     "train": {
         "--dataset", "--model-dir", "--steps", "--epochs", "--batch-size", "--preset", "--learning-rate", "--gamma",
@@ -27,6 +28,9 @@ OPTIONS = {
         "--model", "--data", "--dataset", "--samples", "--metrics", "--truncation", "--seed", "--report", "--record",
         "--address", "--no-wait", "--dry-run", "--json", "--help",
     },
+    "verify": {"--full", "--regenerate", "--model", "--json", "--help"},
+    "status": {"--json", "--help"},
+    "export": {"--to", "--out", "--image-encoding", "--json", "--help"},
     "train-extractors": {"--dataset", "--out", "--address", "--no-wait", "--dry-run", "--json", "--help"},
 }  # fmt: skip
 
@@ -44,7 +48,7 @@ def test_the_options_are_these_and_no_others(command: str) -> None:
     assert shown - {"--steps."} == OPTIONS[command]
 
 
-@pytest.mark.parametrize("command", OPTIONS)
+@pytest.mark.parametrize("command", [name for name, options in OPTIONS.items() if "--dry-run" in options])
 def test_the_example_in_the_help_is_runnable(command: str, tmp_path: Path) -> None:
     text = " ".join(gangen(command, "--help").stdout.split())
     example = shlex.split(text.partition("Example: ")[2])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.manifest import MANIFEST_FILE
+from jobs.plan_files import MANIFEST_FILE
 
 pytestmark = [pytest.mark.ray_local, pytest.mark.tf]
 
