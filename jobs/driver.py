@@ -152,7 +152,7 @@ def _model_facts(spec: GenerateSpec) -> dict[str, Any]:
         "digest": info.digest,
         "latent_dim": info.generator.latent_dim,
         "training": info.training,
-        "quality": info.quality,
+        "quality": {name: figure.model_dump() for name, figure in info.quality.items()},
     }
 
 

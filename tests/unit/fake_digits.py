@@ -23,6 +23,7 @@ from jobs.storage import open_storage
 LATENT_DIM = 4
 DEVICE = {"device": "CPU", "instruction_set": "none"}
 DIGEST = "ab" * 32
+QUALITY = {"FID": {"value": 0.1, "real": 0.05, "samples": 10_000, "reference": "noise"}}
 
 
 @dataclass
@@ -95,7 +96,7 @@ def make_dataset(
     make_shards(spec, out, labels_file=labels_file)
     storage, plan = open_storage(str(out)), Plan(spec)
     records = read_records(storage, plan)
-    model = {"name": "noise", "digest": DIGEST, "training": {}, "quality": {"fid": 0.1}}
+    model = {"name": "noise", "digest": DIGEST, "training": {}, "quality": QUALITY}
     if latent_dim is not None:
         model["latent_dim"] = latent_dim
     return finish(storage, plan, [records[i] for i in range(plan.num_shards)], model=model)
