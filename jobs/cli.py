@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from jobs.cli_evaluate import EVALUATE_EXAMPLE, EXTRACTORS_EXAMPLE, evaluate, train_extractors
-from jobs.cli_options import Address, DryRun, Json, NoWait, run_options
+from jobs.cli_jobs import jobs_app
+from jobs.cli_options import Address, DryRun, ImageHasGangen, Json, NoWait, run_options
 
 app = typer.Typer(
     name="gangen",
@@ -87,6 +88,7 @@ def generate(
     ] = 0.0,
     address: Address = None,
     no_wait: NoWait = False,
+    image_has_gangen: ImageHasGangen = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -112,7 +114,7 @@ def generate(
             workers=workers,
             gpus_per_worker=gpus_per_worker,
         ),
-        run_options(address, no_wait, dry_run, as_json),
+        run_options(address, no_wait, dry_run, as_json, image_has_gangen),
     )
 
 
@@ -179,6 +181,7 @@ def train(
     ] = 500,
     address: Address = None,
     no_wait: NoWait = False,
+    image_has_gangen: ImageHasGangen = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -207,12 +210,13 @@ def train(
             resume=resume,
             checkpoint_every=checkpoint_every,
         ),
-        run_options(address, no_wait, dry_run, as_json),
+        run_options(address, no_wait, dry_run, as_json, image_has_gangen),
     )
 
 
 app.command(epilog=f"\b\nExample:\n  {EVALUATE_EXAMPLE}")(evaluate)
 app.command(epilog=f"\b\nExample:\n  {EXTRACTORS_EXAMPLE}")(train_extractors)
+app.add_typer(jobs_app)
 
 
 def main() -> None:
