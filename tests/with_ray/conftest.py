@@ -26,7 +26,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # A shell that puts pytest in the background has SIGINT ignored, and every child would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-START_S = 90
+START_S = 240
 TOKEN = "an-obvious-secret-0123456789"
 
 STAND_IN = """
