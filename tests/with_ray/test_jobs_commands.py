@@ -138,7 +138,8 @@ def test_the_versions_of_a_cluster_are_known_before_anything_is_submitted(client
 
 
 def test_the_gangen_of_the_image_runs_where_it_is_asked_for(cluster, client):
-    without = client.follow(submit(client, "lacks", image_has_gangen=True), print)
+    lacks = JobRequest(kind="generate", spec_json="{}", submission_id="gangen-lacks", image_has_gangen=True)
+    without = client.follow(client.submit(lacks), print)
     assert (without.status, without.exit_code) == ("FAILED", 6)
     assert "the python3 of this cluster has no gangen" in client.log("gangen-lacks")
 
