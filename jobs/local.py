@@ -85,10 +85,22 @@ def local_ray(
 
 @contextmanager
 def surrounding_ray() -> Iterator[None]:
-    """Connect to the cluster this process is a job of."""
-    import ray
+    """Connect to the cluster this process is a job of, or whose node it runs on.
 
-    ray.init(address="auto", logging_level=logging.ERROR, log_to_driver=False)
+    Raises:
+        ClusterError: there is none, or it refuses us.
+    """
+    import ray
+    from ray.exceptions import AuthenticationError
+
+    try:
+        ray.init(address="auto", logging_level=logging.ERROR, log_to_driver=False)
+    except (ConnectionError, AuthenticationError) as err:
+        reason = (str(err).strip().splitlines() or [type(err).__name__])[0]
+        raise ClusterError(
+            f"--address auto: no Ray cluster around this process lets us in ({reason}); give the URL of a "
+            "dashboard, or local for a Ray of our own"
+        ) from err
     interrupt_on_sigterm()
     try:
         yield

@@ -136,7 +136,7 @@ def test_the_versions_in_its_comments_are_the_packages():
     assert set(tags) == {__version__}
 
 
-@pytest.mark.parametrize("text", ["FROMM x\n", "FROM\n", "FROM x\nRUN a &&\nb\n", "copy a b\n"])
+@pytest.mark.parametrize("text", ["FROMX x\n", "FROM\n", "FROM x\nRUN a &&\nb\n", "copy a b\n"])
 def test_a_line_that_is_no_instruction_is_caught(text):
     with pytest.raises(ValueError, match="no instruction"):
         read_dockerfile(text)

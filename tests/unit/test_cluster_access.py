@@ -14,9 +14,11 @@ import pytest
 
 from ganmodel.errors import ClusterError, SpecError
 from jobs.addresses import check_address, resolve_address
+from jobs.local import surrounding_ray
 from jobs.preflight import versions_here
 from jobs.ray_token import find_token, is_exposed
 from jobs.remote import NOISE, JobRequest
+from jobs.submit import RunOptions
 from jobs.upload import MAX_UPLOAD_BYTES, announce_python, check_size, image_env, package_folders, runtime_env
 
 DASHBOARD, OTHER = "http://127.0.0.1:8265", "http://10.0.0.1:8265"
@@ -230,3 +232,46 @@ def test_rays_preamble_is_dropped_and_nothing_else():
         "Running on 3 workers\n\nRuntime env is fine\n"
     )
     assert NOISE.sub("", log) == "Running on 3 workers\n\nRuntime env is fine\n"
+
+
+@pytest.mark.parametrize("kind", ["ConnectionError", "AuthenticationError"])
+def test_where_no_cluster_is_around_or_it_refuses_us_is_one_line(kind, monkeypatch):
+    import ray
+    from ray.exceptions import AuthenticationError
+
+    error = {"ConnectionError": ConnectionError, "AuthenticationError": AuthenticationError}[kind]
+
+    def refuse(**_):
+        raise error("no running Ray instance\nand much more")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    with (
+        pytest.raises(ClusterError, match=r"^--address auto: no Ray cluster around .*no running") as caught,
+        surrounding_ray(),
+    ):
+        pytest.fail("connected to nothing")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "environ", "surrounded"),
+    [
+        ("auto", {}, True),
+        (None, {"RAY_ADDRESS": "auto"}, True),
+        ("auto", {"RAY_ADDRESS": "10.0.0.1:6379"}, True),
+        ("local", {"RAY_ADDRESS": "auto"}, False),
+        (None, {}, False),
+    ],
+)
+def test_auto_is_the_cluster_around_and_nothing_to_submit_to(address, environ, surrounded):
+    options = RunOptions(address=address, environ=environ, no_wait=False, dry_run=False, as_json=False)
+    assert options.cluster() is None
+    assert options.is_surrounded() is surrounded
+    assert (options.ray() is surrounding_ray) is surrounded
+
+
+def test_the_address_that_ray_gives_a_job_is_refused_with_the_word_that_works():
+    environ = {"RAY_ADDRESS": "10.0.0.1:6379"}
+    options = RunOptions(address=None, environ=environ, no_wait=False, dry_run=False, as_json=False)
+    with pytest.raises(SpecError, match="--address auto works on the cluster around this process"):
+        options.cluster()
