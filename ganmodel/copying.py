@@ -46,7 +46,7 @@ def _deal(train_rows: int, test_rows: int, wanted_probes: int) -> _Parts:
 
 
 def memorisation(
-    subject: Subject, train: TrainingSet, test: TrainingSet, *, pairs: int = 24
+    subject: Subject, train: TrainingSet, test: TrainingSet, *, pairs: int = 3
 ) -> tuple[list[Figure], Neighbours]:
     """Return nn_ratio and nn_p1, and what a person judges them by. Needs no TensorFlow.
 
@@ -58,7 +58,8 @@ def memorisation(
         subject: the digits to judge.
         train: the real training split.
         test: the real test split, held out from every training.
-        pairs: rows of `Neighbours.closest`.
+        pairs: digits of each label in `Neighbours.closest`. Of all labels together they would be ones: a stroke is
+            near to some other stroke, copied or not.
     """
     train_TD, test_HD, subject_ND = (_flat(part.images) for part in (train, test, subject))
     parts = _deal(len(train_TD), len(test_HD), len(subject_ND))
@@ -70,17 +71,19 @@ def memorisation(
     probes_to_train = find_nearest(probes_MD, train_TD[parts.train])
     probes_to_held_out = find_nearest(probes_MD, test_HD[parts.held_out])
     test_to_train = find_nearest(test_HD, train_TD)
+    shown = _nearest_of_each_label(to_train.distance, subject.labels, pairs)
     neighbours = Neighbours(
         nn_train=to_train.marked / np.float32(WHITE),
         nn_held_out=to_held_out.distance / np.float32(WHITE),
         real_nn_train=probes_to_train.distance / np.float32(WHITE),
         real_nn_held_out=probes_to_held_out.distance / np.float32(WHITE),
-        closest=_closest(
-            pairs,
-            to_train.distance,
-            subject.images,
-            train.images[to_train.row],
-            test.images[parts.held_out][to_held_out.row],
+        closest=np.stack(
+            [
+                subject.images[shown],
+                train.images[to_train.row[shown]],
+                test.images[parts.held_out][to_held_out.row[shown]],
+            ],
+            axis=1,
         ),
     )
     ratio = nearest_ratio(neighbours.nn_train, neighbours.nn_held_out, subject.labels)
@@ -131,7 +134,9 @@ def _figure(
     )
 
 
-def _closest(pairs: int, distance_N: NDArray[np.float32], *columns: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the columns' images of the smallest distances, [m, columns, 28, 28], smallest first."""
-    rows = np.argsort(distance_N, kind="stable")[:pairs]
-    return np.stack([column[rows] for column in columns], axis=1)
+def _nearest_of_each_label(
+    distance_N: NDArray[np.float32], labels_N: NDArray[np.int32], count: int
+) -> NDArray[np.int64]:
+    """Return the rows of the smallest distances of each label, labels in order and smallest first."""
+    order = np.argsort(distance_N, kind="stable")
+    return np.concatenate([order[labels_N[order] == k][:count] for k in range(NUM_CLASSES)])

@@ -8,6 +8,7 @@ GangenError                    1   anything else that is ours
 |-- CommitConflict             4   the target holds another data set, or another writer won
 |-- TrainingFailed             5   a NaN, an infinity or a collapse stopped the training
 |-- ClusterError               6   Ray could not be reached, refused us, or lost the job
+|-- DamageFound                7   a data set is not what its manifest says
 `-- Interrupted              130   Ctrl-C or SIGTERM; the state on disk resumes
 """
 
@@ -54,6 +55,12 @@ class ClusterError(GangenError):
     """Ray could not be reached, refused the token, or lost the job."""
 
     exit_code = 6
+
+
+class DamageFound(GangenError):
+    """A data set was checked and is not what its manifest says."""
+
+    exit_code = 7
 
 
 class Interrupted(GangenError):

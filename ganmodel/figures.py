@@ -126,7 +126,7 @@ class Neighbours:
         real_nn_train: [M] float32, `nn_train` of real digits that are in neither set.
         real_nn_held_out: [M] float32, the same to the test split.
         closest: [m, 3, 28, 28] uint8: subject's digit, its nearest image of the whole training set, its
-            nearest held-out image; the m digits closest to the training set, closest first.
+            nearest held-out image; the few digits of each label closest to the training set, label by label.
     """
 
     nn_train: NDArray[np.float32]

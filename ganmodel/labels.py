@@ -6,13 +6,15 @@ A rule is written as the user types it and kept in one canonical form, which is 
     uniform         each row draws its class independently
     3   or   0,1    these classes only, balanced
     0=0.5,7=0.5     these classes in these shares, which need not sum to one
+
+Labels may come from a file instead, see `ganmodel.label_file`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
@@ -23,6 +25,19 @@ if TYPE_CHECKING:
 
 WEIGHT_SCALE = 10**6
 """Shares are kept as whole millionths, so that the rule is the same arithmetic on every machine."""
+
+
+class Labels(Protocol):
+    """Where the labels of a data set come from."""
+
+    def draw(self, first_row: int, num_rows: int, rng: np.random.Generator) -> NDArray[np.int32]:
+        """Return the labels of a whole block, [num_rows] int32.
+
+        Args:
+            first_row: global index of the block's first row.
+            num_rows: rows of a block; the same rows must always be drawn together.
+            rng: the block's own generator.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,28 +56,26 @@ class LabelRule:
 
     @property
     def is_exact(self) -> bool:
-        """Whether the label counts are known from the number of rows alone, without drawing."""
-        return self.kind == "cycle"
+        """Whether the labels of whole blocks are known from the row index alone, without drawing."""
+        return self.kind != "uniform"
 
     def expected_counts(self, num_rows: int) -> dict[int, int] | None:
-        """Return how often each class occurs among the first `num_rows`, to within one; None if drawn.
+        """Return how often each class occurs among the first `num_rows`; None if each row is drawn for itself.
 
-        A cycle's groups hold each class once; which classes a last, cut group holds is the shuffle's
-        affair, so counts are exact when the groups divide the rows and within one otherwise.
+        Exact where a block ends. Within a block it is the shuffle's affair which rows come first, and the counts are
+        those of the unshuffled rows.
         """
-        if not self.is_exact:
+        if self.kind == "uniform":
             return None
+        if self.kind == "weighted":
+            before, positions = self._due_before(num_rows)
+            counts = before + np.bincount(positions[: num_rows - before.sum()], minlength=len(before))
+            return dict(zip(self.classes, counts.tolist(), strict=True))
         whole, rest = divmod(num_rows, len(self.classes))
         return {k: whole + (1 if i < rest else 0) for i, k in enumerate(self.classes)}
 
     def draw(self, first_row: int, num_rows: int, rng: np.random.Generator) -> NDArray[np.int32]:
-        """Return the labels of a whole block, [num_rows] int32.
-
-        Args:
-            first_row: global index of the block's first row.
-            num_rows: rows of a block; the same rows must always be drawn together.
-            rng: the block's own generator.
-        """
+        """Return the labels of a whole block; see `Labels`."""
         classes = np.asarray(self.classes, np.int32)
         if self.kind == "uniform":
             return classes[rng.integers(0, len(classes), num_rows)]
@@ -77,19 +90,26 @@ class LabelRule:
         these times, so any prefix has each share to within a row or so. All arithmetic is on
         whole numbers relative to the block, so neighbouring blocks agree on the order to the last row.
         """
+        before, positions = self._due_before(first_row, num_rows)
+        return positions[first_row - before.sum() :][:num_rows]
+
+    def _due_before(self, first_row: int, num_rows: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return how many occurrences of each class fall due some rows before `first_row`, and the classes after that.
+
+        The latter are positions in `classes` in the order of falling due, at least to row first_row + num_rows.
+        """
         window = len(self.classes)
         start, stop = max(0, first_row - window), first_row + num_rows + window
-        due, position, rank = [], [], 0
-        for k, weight in enumerate(self.weights):
-            first, last = _num_due(start, weight), _num_due(stop, weight)
-            rank += first
+        due, position = [], []
+        before = np.asarray([_num_due(start, weight) for weight in self.weights], np.int64)
+        for k, (weight, first) in enumerate(zip(self.weights, before.tolist(), strict=True)):
+            last = _num_due(stop, weight)
             offset = (2 * first + 1) * WEIGHT_SCALE - 2 * weight * start
             late = offset + 2 * WEIGHT_SCALE * np.arange(last - first, dtype=np.int64)
             due.append((late << 20) // (2 * weight))
             position.append(np.full(last - first, k))
         merged = np.concatenate(position)
-        merged = merged[np.lexsort((merged, np.concatenate(due)))]
-        return merged[first_row - rank :][:num_rows]
+        return before, merged[np.lexsort((merged, np.concatenate(due)))]
 
     def __str__(self) -> str:
         """Return the canonical form, which `parse_labels` reads back."""

@@ -14,14 +14,14 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ganmodel.labels import LabelRule
+    from ganmodel.labels import Labels
 
 BLOCK_ROWS = 1000
 """Rows of a block. One block is one call of the generator, of one fixed shape."""
 
 
 def draw_block(
-    seed: int, block: int, latent_dim: int, labels: LabelRule
+    seed: int, block: int, latent_dim: int, labels: Labels
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Return the latents and labels of a block.
 
@@ -32,7 +32,7 @@ def draw_block(
         seed: in [0, 2**63), the data set's.
         block: in [0, 2**53), so that rows fit an int64; holds rows block * BLOCK_ROWS and on.
         latent_dim: Z.
-        labels: the label rule.
+        labels: where they come from.
 
     Returns:
         Latents [BLOCK_ROWS, Z] float32, N(0, 1), and labels [BLOCK_ROWS] int32.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ganmodel.labels import LabelRule
+    from ganmodel.labels import Labels
 
 
 class Sampler:
@@ -64,14 +64,14 @@ class Sampler:
         return device_facts()
 
     def draw(
-        self, seed: int, block: int, labels: LabelRule, *, truncation: float = 1.0
+        self, seed: int, block: int, labels: Labels, *, truncation: float = 1.0
     ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         """Return the digits of a block.
 
         Args:
             seed: the data set's.
             block: the block's number; it holds rows block * BLOCK_ROWS and on.
-            labels: the label rule.
+            labels: where they come from.
             truncation: psi in (0, 1]: latents are multiplied by it, towards the typical digit of a class.
 
         Returns:

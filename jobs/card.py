@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from jobs.card_examples import examples
-from jobs.writers import FORMATS, SPLIT
+from jobs.writers import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -48,6 +48,21 @@ _QUALITY_HEAD = ("figure", "generator", "real digits", "digits", "against")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SplitFacts:
+    """What a card tells of a split.
+
+    Attributes:
+        num_rows: rows.
+        shard_rows: rows of each shard, in order.
+        size_bytes: of each format's files, by format name.
+    """
+
+    num_rows: int
+    shard_rows: Sequence[int]
+    size_bytes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CardFacts:
     """What a card tells; every figure is of files that were read back.
 
@@ -57,8 +72,7 @@ class CardFacts:
         summary: one paragraph: what the data are and what made them.
         class_names: one name a label.
         label_counts: rows of each label; a label without rows may be missing.
-        num_shards: files of each format.
-        size_bytes: of each format's files, by format name.
+        splits: by name, in order of rows.
         image_encoding: how images are stored.
         provenance: rows of the provenance table, in order.
         quality: the generator's figures, see `ganmodel.model_dir.ModelInfo`; no section without any.
@@ -71,8 +85,7 @@ class CardFacts:
     summary: str
     class_names: Sequence[str]
     label_counts: Mapping[int, int]
-    num_shards: int
-    size_bytes: Mapping[str, int]
+    splits: Mapping[str, SplitFacts]
     image_encoding: ImageEncoding
     provenance: Mapping[str, object]
     quality: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -83,6 +96,20 @@ class CardFacts:
     def num_rows(self) -> int:
         """Rows in all."""
         return sum(self.label_counts.values())
+
+    @property
+    def num_shards(self) -> int:
+        """Shards in all."""
+        return sum(len(split.shard_rows) for split in self.splits.values())
+
+    @property
+    def size_bytes(self) -> dict[str, int]:
+        """Bytes of each format's files, by format name."""
+        total: dict[str, int] = {}
+        for split in self.splits.values():
+            for name, size in split.size_bytes.items():
+                total[name] = total.get(name, 0) + size
+        return total
 
 
 def render_card(facts: CardFacts) -> str:
@@ -102,7 +129,12 @@ def render_card(facts: CardFacts) -> str:
         "`DIR` stands for the folder of this file.",
         *(
             f"{title}:\n\n```python\n{code}\n```"
-            for title, code in examples(facts.name, facts.size_bytes, facts.image_encoding)
+            for title, code in examples(
+                facts.name,
+                facts.size_bytes,
+                facts.image_encoding,
+                {name: len(split.shard_rows) for name, split in facts.splits.items()},
+            )
         ),
         "## How it was made",
         _PROVENANCE_TEXT,
@@ -133,7 +165,10 @@ def _front_matter(facts: CardFacts) -> dict[str, Any]:
         front["configs"] = [
             {
                 "config_name": "default",
-                "data_files": [{"split": SPLIT, "path": f"{FORMATS['parquet'].root}/{SPLIT}-*.parquet"}],
+                "data_files": [
+                    {"split": name, "path": f"{FORMATS['parquet'].root}/{name}-*.parquet"}
+                    for name in facts.splits
+                ],
             }
         ]
         front["dataset_info"] = {
@@ -142,7 +177,10 @@ def _front_matter(facts: CardFacts) -> dict[str, Any]:
                 {"name": "label", "dtype": {"class_label": {"names": names}}},
                 {"name": "index", "dtype": "int64"},
             ],
-            "splits": [{"name": SPLIT, "num_bytes": size_bytes, "num_examples": facts.num_rows}],
+            "splits": [
+                {"name": name, "num_bytes": split.size_bytes["parquet"], "num_examples": split.num_rows}
+                for name, split in facts.splits.items()
+            ],
             "download_size": size_bytes,
             "dataset_size": size_bytes,
         }
@@ -155,22 +193,27 @@ def _size_category(num_rows: int) -> str:
 
 def _contents(facts: CardFacts) -> str:
     """Return what the rows are and where."""
-    stored = {
+    kept = {
         "png": "PNG",
-        "raw": "uncompressed: PGM files in Parquet, 784 bytes in TFRecord",
+        "raw": "uncompressed: PGM files in Parquet and WebDataset, 784 bytes in TFRecord",
     }[facts.image_encoding]
     columns = [
-        ("`image`", f"28 x 28 grey, 8 bits, {stored}"),
+        ("`image`", f"28 x 28 grey, 8 bits, {kept}; always 784 bytes in IDX"),
         ("`label`", f"the class, 0 to {len(facts.class_names) - 1}"),
         ("`index`", f"the row's number in the data set, 0 to {facts.num_rows - 1:,}"),
     ]
     files = [
-        (f"`{FORMATS[name].root}/`", name, f"{facts.num_shards:,}", f"{size:,}")
+        (f"`{FORMATS[name].root}/`", name, f"{facts.num_shards * len(FORMATS[name].keys):,}", f"{size:,}")
         for name, size in facts.size_bytes.items()
+    ]
+    splits = [
+        (f"`{name}`", f"{split.num_rows:,}", f"{len(split.shard_rows):,}")
+        for name, split in facts.splits.items()
     ]
     return "\n\n".join(
         [
-            f"{facts.num_rows:,} rows in one split, `{SPLIT}`.",
+            f"{facts.num_rows:,} rows. No row is in two splits.",
+            _table(("split", "rows", "shards"), splits),
             _table(("column", "content"), columns),
             _table(("folder", "format", "files", "bytes"), files),
         ]

@@ -7,9 +7,15 @@ from typing import Annotated
 
 import typer
 
+from jobs.cli_dataset import EXPORT_EXAMPLE, STATUS_EXAMPLE, VERIFY_EXAMPLE, export, status, verify
 from jobs.cli_evaluate import EVALUATE_EXAMPLE, EXTRACTORS_EXAMPLE, evaluate, train_extractors
 from jobs.cli_jobs import jobs_app
 from jobs.cli_options import Address, DryRun, ImageHasGangen, Json, NoWait, run_options
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C or SIGTERM, Typer's own and ours."""
+
+_INTERRUPTED_LINE = "error: interrupted; the same command continues"
 
 app = typer.Typer(
     name="gangen",
@@ -47,14 +53,18 @@ def generate(
     out: Annotated[
         str | None,
         typer.Option(
-            metavar="DIR", help="Folder of the data set. Default: a name made of the plan, in data/."
+            metavar="DIR",
+            help="Folder or s3://, gs://, az:// URL of the data set. Default: a name made of the plan, in data/.",
         ),
     ] = None,
     model: Annotated[
         str, typer.Option(metavar="DIR", help="Folder that `gangen train` exported, or 'pretrained'.")
     ] = "pretrained",
     formats: Annotated[
-        str, typer.Option("--format", metavar="LIST", help="parquet, tfrecord, or both with a comma.")
+        str,
+        typer.Option(
+            "--format", metavar="LIST", help="parquet, tfrecord, webdataset and idx; several with commas."
+        ),
     ] = "parquet,tfrecord",
     shard_rows: Annotated[
         str | None,
@@ -66,7 +76,8 @@ def generate(
     labels: Annotated[
         str,
         typer.Option(
-            metavar="RULE", help="balanced, uniform, classes as in 0,1, or shares as in 0=0.5,7=0.5."
+            metavar="RULE",
+            help="balanced, uniform, classes as in 0,1, shares as in 0=0.5,7=0.5, or file:PATH, one label a row.",
         ),
     ] = "balanced",
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, metavar="N", help="Seed of the data set.")] = 0,
@@ -77,6 +88,16 @@ def generate(
     image_encoding: Annotated[
         str, typer.Option(metavar="png|raw", help="How images are stored; raw is 784 bytes a row.")
     ] = "png",
+    splits: Annotated[
+        str | None,
+        typer.Option(metavar="SHARES", help="Splits, as in train=0.9,test=0.1. Default: train alone."),
+    ] = None,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Add rows to the data set in --out, up to --count in all.")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Check what is there in full and make damaged shards again.")
+    ] = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -92,12 +113,12 @@ def generate(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Write labelled synthetic digits as a Parquet and a TFRecord data set.
+    """Write labelled synthetic digits as a data set of Parquet, TFRecord and other files.
 
     The data set is a function of model, seed, labels and count: any number of workers writes the same rows. The
     same command again does only what is missing.
     """
-    from jobs.requests import generate_spec
+    from jobs.requests_generate import generate_spec
     from jobs.submit import run_generate
 
     run_generate(
@@ -111,6 +132,9 @@ def generate(
             seed=seed,
             truncation=truncation,
             image_encoding=image_encoding,
+            splits=splits,
+            extend=extend,
+            repair=repair,
             workers=workers,
             gpus_per_worker=gpus_per_worker,
         ),
@@ -214,6 +238,9 @@ def train(
     )
 
 
+app.command(epilog=f"\b\nExample:\n  {VERIFY_EXAMPLE}")(verify)
+app.command(epilog=f"\b\nExample:\n  {STATUS_EXAMPLE}")(status)
+app.command(epilog=f"\b\nExample:\n  {EXPORT_EXAMPLE}")(export)
 app.command(epilog=f"\b\nExample:\n  {EVALUATE_EXAMPLE}")(evaluate)
 app.command(epilog=f"\b\nExample:\n  {EXTRACTORS_EXAMPLE}")(train_extractors)
 app.add_typer(jobs_app)
@@ -225,6 +252,8 @@ def main() -> None:
 
     try:
         code = int(app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
+        if code == INTERRUPTED:  # Typer takes a Ctrl-C itself, and says nothing.
+            typer.echo(_INTERRUPTED_LINE, err=True)
     except typer.TyperException as err:
         typer.echo(f"error: {_usage_text(err)}", err=True)
         code = 2
@@ -232,8 +261,8 @@ def main() -> None:
         typer.echo(f"error: {err}", err=True)
         code = err.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("error: interrupted; the same command continues", err=True)
-        code = 130
+        typer.echo(_INTERRUPTED_LINE, err=True)
+        code = INTERRUPTED
     sys.exit(code)
 
 

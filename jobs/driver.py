@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ganmodel.errors import GangenError, Interrupted, ShardsFailed, SpecError
-from ganmodel.locking import only_writer
+from ganmodel.errors import CommitConflict, GangenError, Interrupted, ShardsFailed, SpecError
 from ganmodel.model_dir import read_model
 from jobs.fanout import Fanout
 from jobs.finish import finish
-from jobs.manifest import PLAN_FILE, check_plan, read_manifest, read_records, to_json
+from jobs.label_store import store_labels
+from jobs.manifest import read_manifest, read_records
 from jobs.plan import Plan
+from jobs.plan_files import check_plan, write_plan
 from jobs.progress import Reporter, say
-from jobs.storage import PRIVATE, open_storage, target_errors
+from jobs.repair import condemn, restore
+from jobs.run_notes import write_notes
+from jobs.storage import PENDING, open_storage, target_errors
+from jobs.target import TEMPORARY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
 
     from jobs.manifest import Manifest, ShardRecord
     from jobs.specs import GenerateSpec
-    from jobs.storage import LocalStorage
+    from jobs.storage import Storage
 
 WORKER_BYTES = 1_000_000_000
 """Memory of a worker, most of it TensorFlow's; a machine with many cores and little memory gets fewer workers."""
@@ -51,17 +56,20 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
     plan = Plan(spec.dataset)
     storage = open_storage(spec.out)
     check_plan(storage, plan)
-    done = read_manifest(storage)
-    if done is not None:
+    done = read_manifest(storage, plan, check_files=not spec.repair)
+    if done is not None and not spec.repair:
+        _tidy(storage)
         return _result(done, 0, 0, began, 0.0)
-    _check_space(
-        storage, plan, plan.spec.count - sum(r.num_rows for r in read_records(storage, plan).values())
-    )
+    _check_space(storage, plan)
     storage.prepare()
-    with only_writer(storage.path(f"{PRIVATE}/lock"), f"--out {spec.out}"), target_errors(spec.out):
+    with storage.lock(), target_errors(spec.out):
         check_plan(storage, plan)  # Again: another run may have been here before the lock was ours.
-        storage.write_whole(PLAN_FILE, to_json(spec.dataset))
-        storage.sweep_temporaries()
+        write_plan(storage, plan)
+        write_notes(storage, spec)
+        store_labels(spec.dataset, storage, spec.labels_file)
+        storage.sweep()
+        if spec.repair:
+            condemn(storage, plan, done)
         records = read_records(storage, plan)
         missing = [task for task in plan.tasks() if task.index not in records]
         kept = sum(record.num_rows for record in records.values())
@@ -70,7 +78,11 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
         making = 0.0
         if missing:
             making = _make(spec, plan, missing, records, connect)
-        manifest = finish(storage, plan, _all_records(storage, plan), model=_model_facts(spec))
+        made = _all_records(storage, plan)
+        if done is None:
+            manifest = finish(storage, plan, made, model=_model_facts(spec))
+        else:
+            manifest = restore(storage, done, made)
     return _result(manifest, manifest.num_rows - kept, len(missing), began, making)
 
 
@@ -102,6 +114,7 @@ def _make(
                 "the same command does the rest"
             ) from None
     if fanout.failures:
+        write_notes(open_storage(spec.out), spec, fanout.failures)
         index, reason = next(iter(sorted(fanout.failures.items())))
         raise ShardsFailed(
             f"{len(fanout.failures)} of {plan.num_shards:,} shards could not be made (first: shard {index}: {reason}); "
@@ -121,12 +134,12 @@ def _all_cores(spec: GenerateSpec) -> int:
     return max(1, room)
 
 
-def _all_records(storage: LocalStorage, plan: Plan) -> list[ShardRecord]:
+def _all_records(storage: Storage, plan: Plan) -> list[ShardRecord]:
     """Return every commit record as it lies in storage, in order: what workers said is not proof."""
     records = read_records(storage, plan)
     if len(records) < plan.num_shards:
         raise GangenError(
-            f"--out {storage.root}: {plan.num_shards - len(records):,} shards that were made cannot be seen from here; "
+            f"--out {storage.url}: {plan.num_shards - len(records):,} shards that were made cannot be seen from here; "
             "choose a folder that every node sees"
         )
     return [records[index] for index in range(plan.num_shards)]
@@ -134,15 +147,32 @@ def _all_records(storage: LocalStorage, plan: Plan) -> list[ShardRecord]:
 
 def _model_facts(spec: GenerateSpec) -> dict[str, Any]:
     info = read_model(spec.model)
-    return {"name": info.name, "digest": info.digest, "training": info.training, "quality": info.quality}
+    return {
+        "name": info.name,
+        "digest": info.digest,
+        "latent_dim": info.generator.latent_dim,
+        "training": info.training,
+        "quality": {name: figure.model_dump() for name, figure in info.quality.items()},
+    }
 
 
-def _check_space(storage: LocalStorage, plan: Plan, missing_rows: int) -> None:
-    needed = sum(plan.estimated_bytes().values()) * missing_rows // plan.spec.count
+def _tidy(storage: Storage) -> None:
+    """Delete what a run left that was killed right after it had created the manifest; never a shard."""
+    left = storage.sizes(PENDING)
+    if storage.has_lock and left and all(name.startswith(f"{TEMPORARY}/") for name in left):
+        with suppress(OSError, CommitConflict), storage.lock():  # A finished data set may be read-only.
+            storage.remove_pending()
+
+
+def _check_space(storage: Storage, plan: Plan) -> None:
     free = storage.free_bytes()
+    if free is None:
+        return
+    missing_rows = plan.spec.count - sum(r.num_rows for r in read_records(storage, plan).values())
+    needed = sum(plan.estimated_bytes().values()) * missing_rows // plan.spec.count
     if free < needed * FREE_SPACE_MARGIN:
         raise SpecError(
-            f"--out {storage.root}: about {needed / 1e9:,.2f} GB are needed, {free / 1e9:,.2f} GB are free; "
+            f"--out {storage.url}: about {needed / 1e9:,.2f} GB are needed, {free / 1e9:,.2f} GB are free; "
             "choose another folder, fewer rows or one --format"
         )
 

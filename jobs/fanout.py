@@ -8,8 +8,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ganmodel.errors import ClusterError, GangenError
+from ganmodel.errors import ClusterError, CommitConflict, GangenError, SpecError
 from jobs.manifest import ShardRecord
+from jobs.target import TargetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,6 +29,12 @@ MAX_ATTEMPTS = 3
 MIN_IDLE_LOSSES = 5
 """Workers that may be lost in a row without a single shard done before we give up on the cluster, or twice the
 number of workers where that is more: one node may take many with it."""
+
+MAX_FAILURES = 20
+"""Shards that may be left aside before any is done: then all are bad, and the rest is not tried."""
+
+FOR_ALL = (TargetError, SpecError, CommitConflict)
+"""What meets one shard and would meet every other: a full target, a changed model, a plan that is another."""
 
 ROOM_NOTICE_S = 120.0
 """Seconds without any worker after which we say what the cluster has free: it may lack what we ask for."""
@@ -70,12 +77,13 @@ class Fanout:
         self._in_flight: dict[Any, tuple[_Worker, ShardTask | None]] = {}
         self._workers: list[_Worker] = []
         self._idle_losses = 0
+        self._is_any_done = False
 
     def run(self, tasks: Iterable[ShardTask]) -> None:
         """Run the tasks.
 
         Raises:
-            GangenError: a worker met something no retry can mend (a changed model, a full target).
+            GangenError: a worker could not start, or met what would meet every shard (a changed model, a full target).
             ClusterError: workers keep dying before they finish anything.
         """
         import ray
@@ -138,12 +146,13 @@ class Fanout:
             value = ray.get(ref)
         except RayTaskError as err:
             cause = err.cause
-            if isinstance(cause, GangenError):
+            if isinstance(cause, FOR_ALL) or (task is None and isinstance(cause, GangenError)):
                 raise cause from err
             if task is None:
                 raise GangenError(f"a worker could not start: {type(cause).__name__}: {cause}") from err
             worker.given.remove(task)
-            self._leave_aside(task, f"{type(cause).__name__}: {cause}")
+            is_ours = isinstance(cause, GangenError)
+            self._leave_aside(task, str(cause) if is_ours else f"{type(cause).__name__}: {cause}")
         except RayError as err:
             self._lose(worker, err)
         else:
@@ -153,6 +162,7 @@ class Fanout:
                 return
             worker.given.remove(task)
             self._idle_losses = 0
+            self._is_any_done = True
             self.making_seconds = time.monotonic() - (self._began or 0.0)
             self._on_record(ShardRecord.model_validate_json(value))
 
@@ -161,7 +171,8 @@ class Fanout:
         import ray
 
         is_preempted = bool(getattr(err, "preempted", False))
-        self._idle_losses += not is_preempted
+        # Where shards do get done, a loss at one is that shard's, and counted there.
+        self._idle_losses += not is_preempted and not (worker.given and self._is_any_done)
         log.warning("a worker was lost (%s); its shards are done again", type(err).__name__)
         self._workers.remove(worker)
         ray.kill(worker.handle)  # It may be out of reach and alive, on the core its successor needs.
@@ -178,10 +189,14 @@ class Fanout:
             if self._attempts[task.index] >= MAX_ATTEMPTS:
                 self._leave_aside(task, f"took down {MAX_ATTEMPTS} workers")
             else:
-                self._waiting.appendleft(task)
+                # Last: what is bad about it should not keep the others waiting.
+                self._waiting.append(task)
         self._waiting.extendleft(reversed(worker.given))
         self._start_worker()
 
     def _leave_aside(self, task: ShardTask, reason: str) -> None:
         log.error("shard %d was left aside: %s", task.index, reason)
         self.failures[task.index] = reason
+        if not self._is_any_done and len(self.failures) >= MAX_FAILURES:
+            log.error("the other shards are not tried: the first %d all failed", MAX_FAILURES)
+            self._waiting.clear()

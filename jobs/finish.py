@@ -5,25 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ganmodel import __version__
-from jobs.card import CardFacts, render_card
-from jobs.manifest import MANIFEST_FILE, build_manifest, to_json
+from ganmodel.errors import CommitConflict
+from jobs.card import CardFacts, SplitFacts, render_card
+from jobs.manifest import build_manifest, to_json
+from jobs.plan import Plan
+from jobs.plan_files import manifest_name
 from jobs.storage import PENDING, PREVIEW_FILE
 from jobs.tfds_metadata import TfdsDataset, TfdsSplit, render_metadata
-from jobs.writers import FORMATS, SPLIT
+from jobs.writers import FORMATS, format_of
 from jobs.writers.tfrecord import folder
 
 if TYPE_CHECKING:
     from jobs.manifest import Manifest, ShardRecord
-    from jobs.plan import Plan
-    from jobs.storage import LocalStorage
+    from jobs.storage import Storage
 
 LICENSE = "apache-2.0"
 """Of the data: the package's own."""
 
 
-def finish(
-    storage: LocalStorage, plan: Plan, records: list[ShardRecord], *, model: dict[str, Any]
-) -> Manifest:
+def finish(storage: Storage, plan: Plan, records: list[ShardRecord], *, model: dict[str, Any]) -> Manifest:
     """Turn a folder whose every shard is committed into a data set; safe to repeat after a crash at any point.
 
     The order is what keeps half a data set from loading: metadata goes among the pending files, each
@@ -38,36 +38,74 @@ def finish(
     Raises:
         CommitConflict: another run has finished it at the same moment.
     """
+    name = manifest_name(plan.generation)
+    if not storage.has_lock and storage.read(name) is not None:
+        # Its files are in place: ours must not replace them while somebody reads.
+        storage.remove_pending()
+        raise CommitConflict(
+            f"--out {storage.url}: another run has finished it; the same command says what is there"
+        )
     manifest = build_manifest(plan, records, model=model, gangen_version=__version__)
-    if "tfrecord" in plan.spec.formats:
-        _write_tfds_metadata(storage, manifest)
-    for name in plan.spec.formats:
-        storage.reveal(FORMATS[name].root)
-    storage.write_whole("README.md", render_card(_card_facts(manifest)))
-    storage.create_once(MANIFEST_FILE, to_json(manifest))
+    show(storage, manifest)
+    try:
+        storage.create_once(name, to_json(manifest))
+    except CommitConflict:
+        if not storage.has_lock:
+            storage.remove_pending()  # The other run's data set is whole; what ours made besides is nobody's.
+        raise
     storage.remove_pending()
     return manifest
 
 
-def _write_tfds_metadata(storage: LocalStorage, manifest: Manifest) -> None:
-    """Write TFDS' files beside the pending shards, `dataset_info.json` last; nothing if they are revealed already."""
+def show(storage: Storage, manifest: Manifest) -> None:
+    """Put everything but the manifest itself where readers look; safe to repeat.
+
+    Of a data set that is extended, TFDS sees the old rows until its metadata has changed, which is after the shards are
+    in place, and Hugging Face's `datasets` refuses the folder until the card fits them, which is right after.
+    """
+    if "tfrecord" in manifest.spec.formats:
+        _write_tfds_metadata(storage, manifest)
+    for name in manifest.spec.formats:
+        storage.reveal(FORMATS[name].root)
+    storage.write_whole("README.md", render_card(_card_facts(manifest)))
+
+
+def split_facts(manifest: Manifest) -> dict[str, SplitFacts]:
+    """Return what there is of each split, in order of rows."""
+    plan = Plan(manifest.spec)
+    shard_rows: dict[str, list[int]] = {name: [] for name, _ in manifest.spec.splits}
+    sizes: dict[str, dict[str, int]] = {
+        name: dict.fromkeys(map(str, manifest.spec.formats), 0) for name in shard_rows
+    }
+    for record in manifest.shards:
+        split = plan.task(record.index).split
+        shard_rows[split].append(record.num_rows)
+        for key, file in record.files.items():
+            sizes[split][format_of(key)] += file.size_bytes
+    return {
+        name: SplitFacts(num_rows=sum(rows), shard_rows=rows, size_bytes=dict(sizes[name]))
+        for name, rows in shard_rows.items()
+    }
+
+
+def _write_tfds_metadata(storage: Storage, manifest: Manifest) -> None:
+    """Write TFDS' files beside the pending shards, `dataset_info.json` last; what is as it is to be stays."""
     where = folder(manifest.spec.name)
-    if storage.path(where).is_dir():
-        return
-    split = TfdsSplit(
-        shard_rows=[record.num_rows for record in manifest.shards], size_bytes=manifest.size_bytes["tfrecord"]
-    )
     dataset = TfdsDataset(
         name=manifest.spec.name,
         description=_summary(manifest),
         class_names=manifest.spec.class_names,
         image_encoding=manifest.spec.image_encoding,
-        splits={SPLIT: split},
+        splits={
+            name: TfdsSplit(shard_rows=split.shard_rows, size_bytes=split.size_bytes["tfrecord"])
+            for name, split in split_facts(manifest).items()
+        },
         license=LICENSE,
         provenance=_provenance(manifest),
     )
     for name, text in render_metadata(dataset).items():
-        storage.write_whole(f"{PENDING}/{where}/{name}", text)
+        if storage.read(f"{where}/{name}") != text.encode():
+            storage.write_whole(f"{PENDING}/{where}/{name}", text)
 
 
 def _summary(manifest: Manifest) -> str:
@@ -84,8 +122,7 @@ def _card_facts(manifest: Manifest) -> CardFacts:
         summary=_summary(manifest),
         class_names=manifest.spec.class_names,
         label_counts=manifest.label_counts,
-        num_shards=len(manifest.shards),
-        size_bytes=manifest.size_bytes,
+        splits=split_facts(manifest),
         image_encoding=manifest.spec.image_encoding,
         provenance=_provenance(manifest),
         quality=manifest.model["quality"],
@@ -105,6 +142,7 @@ def _provenance(manifest: Manifest) -> dict[str, Any]:
         "truncation": spec.truncation,
         "rows": spec.count,
         "rows of a shard": spec.shard_rows,
+        **({"extended at": ", ".join(f"{n:,}" for n in spec.extended_at)} if spec.extended_at else {}),
         "plan digest": manifest.plan_digest,
         "rows digest": manifest.rows_digest,
     }

@@ -1,9 +1,4 @@
-"""Commit records and the manifest: what makes a data set exist.
-
-.gangen/plan.json            what is being made; written first
-.gangen/commits/00042.json   one a shard, after its files are whole and in place
-.gangen/manifest.json        everything, created once when every shard has a valid record
-"""
+"""Commit records and the manifest: what makes a data set exist; where they lie is in `jobs.plan_files`."""
 
 from __future__ import annotations
 
@@ -16,21 +11,18 @@ from pydantic import ValidationError
 
 from ganmodel.config import FrozenModel, json_digest
 from ganmodel.errors import CommitConflict
-from jobs.plan import Plan
-from jobs.specs import DatasetSpec
-from jobs.storage import PRIVATE
+from jobs.dataset_spec import DatasetSpec
+from jobs.plan_files import COMMIT_NAME, commit_name, manifest_name, plan_name
+from jobs.storage import PENDING
+from jobs.writers import format_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
-    from jobs.plan import ShardTask
-    from jobs.storage import LocalStorage
-
-PLAN_FILE = f"{PRIVATE}/plan.json"
-MANIFEST_FILE = f"{PRIVATE}/manifest.json"
-COMMITS = f"{PRIVATE}/commits"
+    from jobs.plan import Plan, ShardTask
+    from jobs.storage import Storage
 
 
 class FileRecord(FrozenModel):
@@ -51,18 +43,18 @@ class ShardRecord(FrozenModel):
     """A committed shard.
 
     Attributes:
-        plan_digest: of the data set it belongs to.
+        recipe_digest: of what its rows and files follow from, see `Plan.recipe_digest`.
         index: the shard's number.
         first_row: global index of its first row.
         num_rows: rows in each file.
-        files: one a format, by format name.
+        files: by format name, or one a part as in `idx.labels`.
         rows_digest: sum of its blocks' digests, see `block_digest`.
         label_counts: rows of each label, by label.
         device: what the pixels were computed with.
         seconds: time spent, by stage.
     """
 
-    plan_digest: str
+    recipe_digest: str
     index: int
     first_row: int
     num_rows: int
@@ -75,9 +67,9 @@ class ShardRecord(FrozenModel):
     def fits(self, task: ShardTask, plan: Plan) -> bool:
         """Return whether the record is of this shard of this plan."""
         return (
-            self.plan_digest == plan.digest
+            self.recipe_digest == plan.recipe_digest(task.segment)
             and (self.index, self.first_row, self.num_rows) == (task.index, task.first_row, task.num_rows)
-            and tuple(self.files) == plan.spec.formats
+            and {key: file.name for key, file in self.files.items()} == plan.file_names(task)
         )
 
 
@@ -130,104 +122,94 @@ def sum_digests(digests: Iterable[int]) -> str:
     return f"{sum(digests) % 2**256:064x}"
 
 
-def commit_name(index: int) -> str:
-    """Return the name of a shard's commit record."""
-    return f"{COMMITS}/{index:05d}.json"
-
-
 def to_json(value: FrozenModel) -> str:
     """Return a value as JSON text with a final newline."""
     return json.dumps(value.model_dump(mode="json"), indent=1) + "\n"
 
 
-def check_plan(storage: LocalStorage, plan: Plan) -> None:
-    """Refuse a folder that holds another data set or files of someone else.
-
-    A plan of which nothing has been made yet (a run that was refused or stopped at once) is no data set.
-
-    Raises:
-        CommitConflict: it does; the message names the first fields that differ.
-    """
-    if storage.is_occupied():
-        raise CommitConflict(
-            f"--out {storage.root}: holds files that are not gangen's; choose an empty folder"
-        )
-    data = storage.read(PLAN_FILE)
-    if data is None:
-        return
-    try:
-        old = DatasetSpec.model_validate_json(data)
-    except ValidationError as err:
-        raise CommitConflict(
-            f"--out {storage.root}: {PLAN_FILE} cannot be read; choose another folder"
-        ) from err
-    mine, theirs = plan.spec.model_dump(mode="json"), old.model_dump(mode="json")
-    changed = [
-        f"{k}: {_short(theirs[k])} there, {_short(mine[k])} asked" for k in mine if mine[k] != theirs[k]
-    ]
-    if changed and (storage.names(COMMITS) or storage.read(MANIFEST_FILE)):
-        raise CommitConflict(
-            f"--out {storage.root}: holds another data set ({'; '.join(changed)}); choose another folder, or ask for "
-            "what is there"
-        )
+def file_sizes(storage: Storage) -> dict[str, int]:
+    """Return {name: bytes} of every file, a pending one under the name it is to have; one listing."""
+    found = storage.sizes()
+    prefix = f"{PENDING}/"
+    return found | {name.removeprefix(prefix): n for name, n in found.items() if name.startswith(prefix)}
 
 
-def _short(value: Any) -> str:
-    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= 24 else f"{text[:12]}..."
-
-
-def read_records(storage: LocalStorage, plan: Plan) -> dict[int, ShardRecord]:
+def read_records(storage: Storage, plan: Plan) -> dict[int, ShardRecord]:
     """Return the valid commit records by shard number; one listing and one small read a shard.
 
     A record is valid when it fits the plan and its files have the recorded sizes; any other is as good as none,
     and its shard will be made again.
     """
+    sizes = file_sizes(storage)
+    numbers = {name: int(match[1]) for name in sizes if (match := COMMIT_NAME.fullmatch(name))}
+    planned = sorted(name for name, number in numbers.items() if number < plan.num_shards)
     records = {}
-    for name in storage.names(COMMITS):
-        if not name.endswith(".json") or not name[:-5].isdigit() or int(name[:-5]) >= plan.num_shards:
-            continue
-        record = read_record(storage, plan, plan.task(int(name[:-5])))
+    for name, data in storage.read_many(planned):
+        record = _valid_record(data, plan, plan.task(numbers[name]), sizes.get)
         if record is not None:
             records[record.index] = record
     return records
 
 
-def read_record(storage: LocalStorage, plan: Plan, task: ShardTask) -> ShardRecord | None:
+def read_record(storage: Storage, plan: Plan, task: ShardTask) -> ShardRecord | None:
     """Return a shard's commit record if it is valid, else None."""
+    return _valid_record(storage.read(commit_name(task.index)) or b"", plan, task, storage.size)
+
+
+def _valid_record(
+    data: bytes, plan: Plan, task: ShardTask, size_of: Callable[[str], int | None]
+) -> ShardRecord | None:
     try:
-        record = ShardRecord.model_validate_json(storage.read(commit_name(task.index)) or b"")
+        record = ShardRecord.model_validate_json(data)
     except ValidationError:
         return None
     if not record.fits(task, plan):
         return None
-    whole = all(storage.size(file.name) == file.size_bytes for file in record.files.values())
-    return record if whole else None
+    is_whole = all(size_of(file.name) == file.size_bytes for file in record.files.values())
+    return record if is_whole else None
 
 
-def read_manifest(storage: LocalStorage) -> Manifest | None:
+def read_manifest(storage: Storage, plan: Plan | None = None, *, check_files: bool = True) -> Manifest | None:
     """Return the manifest of a finished data set, None if there is none.
+
+    Args:
+        storage: the data set's place.
+        plan: whose manifest is asked for; None takes the newest, even where an extension has been begun since.
+        check_files: whether to see, by one listing, that the files are there.
 
     Raises:
         CommitConflict: there is one that cannot be read, or files it lists are not there in their size.
     """
-    data = storage.read(MANIFEST_FILE)
+    generation = plan.generation if plan else _latest_generation(storage)
+    data, name = storage.read(manifest_name(generation)), manifest_name(generation)
     if data is None:
         return None
     try:
         manifest = Manifest.model_validate_json(data)
     except ValidationError as err:
         raise CommitConflict(
-            f"--out {storage.root}: {MANIFEST_FILE} is damaged; restore it, or delete it to have it made again"
+            f"--out {storage.url}: {name} is damaged; restore it, or delete it to have it made again"
         ) from err
+    if not check_files:
+        return manifest
     files = [file for shard in manifest.shards for file in shard.files.values()]
-    lost = [file.name for file in files if storage.size(file.name) != file.size_bytes]
+    sizes = file_sizes(storage)
+    lost = [file.name for file in files if sizes.get(file.name) != file.size_bytes]
     if lost:
         raise CommitConflict(
-            f"--out {storage.root}: {len(lost):,} of {len(files):,} files are missing or cut (first: {lost[0]}); "
-            f"delete {MANIFEST_FILE} and run the same command to have them made again"
+            f"--out {storage.url}: {len(lost):,} of {len(files):,} files are missing or cut (first: {lost[0]}); "
+            "run the same command with --repair to have them made again"
         )
     return manifest
+
+
+def _latest_generation(storage: Storage) -> int:
+    """Return the number of the newest manifest, 0 where there is none."""
+    plans = 0
+    while storage.read(plan_name(plans)) is not None:
+        plans += 1
+    found = (n for n in range(plans - 1, 0, -1) if storage.read(manifest_name(n)) is not None)
+    return next(found, 0)
 
 
 def build_manifest(
@@ -247,8 +229,8 @@ def build_manifest(
     for record in records:
         for label, rows in record.label_counts.items():
             counts[label] = counts.get(label, 0) + rows
-        for name, file in record.files.items():
-            size_bytes[name] += file.size_bytes
+        for key, file in record.files.items():
+            size_bytes[format_of(key)] += file.size_bytes
         entry = devices.setdefault(json_digest(record.device), {**record.device, "shards": 0})
         entry["shards"] += 1
     return Manifest(

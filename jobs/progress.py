@@ -115,8 +115,10 @@ class Reporter:
         left = (self._total - self._done) / rate if rate else 0.0
         speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
         line = f"{self._verb}: {self._done:,}/{self._total:,} {self._unit}"
+        if rate >= 0.05:
+            line += f", {speed}/s"
         if rate:
-            line += f", {speed}/s, {left:,.0f} s left"
+            line += f", {left:,.0f} s left"
         print(f"{line}  {note}".rstrip(), file=sys.stderr, flush=True)  # noqa: T201
 
 

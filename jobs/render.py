@@ -7,11 +7,11 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from jobs.writers import FORMATS, SPLIT
+from jobs.plan import Plan
+from jobs.writers import FORMATS
 from jobs.writers.tfrecord import folder
 
 if TYPE_CHECKING:
-    from jobs.plan import Plan
     from jobs.specs import GenerateSpec
 
 
@@ -24,8 +24,8 @@ def size_text(size_bytes: float) -> str:
     raise AssertionError  # pragma: no cover - the loop always returns
 
 
-def plan_facts(spec: GenerateSpec, plan: Plan) -> dict[str, Any]:
-    """Return what `--dry-run` tells of a generation job."""
+def plan_facts(spec: GenerateSpec, plan: Plan, latent_dim: int) -> dict[str, Any]:
+    """Return what `--dry-run` tells of a generation job; `latent_dim` is the generator's."""
     dataset = spec.dataset
     first, last = plan.task(0), plan.task(plan.num_shards - 1)
     return {
@@ -37,10 +37,11 @@ def plan_facts(spec: GenerateSpec, plan: Plan) -> dict[str, Any]:
         "shard_rows": dataset.shard_rows,
         "last_shard_rows": last.num_rows,
         "labels": dataset.labels,
-        "label_counts": plan.expected_counts(),
+        "label_counts": plan.expected_counts(latent_dim),
         "estimated_bytes": plan.estimated_bytes(),
-        "first_files": [FORMATS[f].file_name(dataset.name, SPLIT, first.index) for f in dataset.formats],
-        "last_files": [FORMATS[f].file_name(dataset.name, SPLIT, last.index) for f in dataset.formats],
+        "splits": plan.split_rows(),
+        "first_files": list(plan.file_names(first).values()),
+        "last_files": list(plan.file_names(last).values()),
     }
 
 
@@ -51,6 +52,7 @@ def plan_text(facts: dict[str, Any]) -> str:
         f"would write {facts['rows']:,} digits to {facts['out']}",
         f"  shards    {facts['shards']:,} of {facts['shard_rows']:,} rows, the last of {facts['last_shard_rows']:,}",
         f"  files     {' and '.join(facts['first_files'])} to {' and '.join(facts['last_files'])}",
+        f"  splits    {', '.join(f'{name} {rows:,}' for name, rows in facts['splits'].items())}",
         f"  size      about {sizes}",
         f"  labels    {_labels_text(facts['label_counts'], facts['labels'])}",
         f"  plan      {facts['plan_digest'][:12]} of model {facts['model_digest'][:12]}",
@@ -78,6 +80,7 @@ def dataset_facts(result: dict[str, Any], out: str) -> dict[str, Any]:
         "rows_made": rows,
         "shards": len(manifest.shards),
         "shards_made": result["shards_made"],
+        "splits": Plan(manifest.spec).split_rows(),
         "size_bytes": manifest.size_bytes,
         "label_counts": manifest.label_counts,
         "plan_digest": manifest.plan_digest,
@@ -101,8 +104,11 @@ def dataset_text(facts: dict[str, Any]) -> str:
     else:
         lines = [f"nothing to do: {out} holds all {facts['rows']:,} digits"]
     for name, size in facts["size_bytes"].items():
-        lines.append(f"  {name:9} {facts['shards']:,} files, {size_text(size)}  ({out}/{FORMATS[name].root})")
+        files = facts["shards"] * len(FORMATS[name].keys)
+        lines.append(f"  {name:9} {files:,} files, {size_text(size)}  ({out}/{FORMATS[name].root})")
     counts = facts["label_counts"]
+    if len(facts["splits"]) > 1:
+        lines.append(f"  splits    {', '.join(f'{name} {rows:,}' for name, rows in facts['splits'].items())}")
     lines.append(f"  labels    {_labels_text(counts, '')}")
     lines.append(f"  identity  plan {facts['plan_digest'][:12]}, rows {facts['rows_digest'][:12]}")
     lines.append(f"next: {next_command(facts)}")
@@ -111,12 +117,15 @@ def dataset_text(facts: dict[str, Any]) -> str:
 
 def next_command(facts: dict[str, Any]) -> str:
     """Return a command that opens the finished data set."""
-    if "parquet" in facts["size_bytes"]:
+    scheme = facts["out"].partition("://")[0] if "://" in facts["out"] else "file"
+    if "parquet" in facts["size_bytes"] and scheme in ("file", "s3", "gs"):  # those that pyarrow reads by URL
         where = f"{facts['out']}/{FORMATS['parquet'].root}"
         code = f'import pyarrow.dataset as d; print(d.dataset({json.dumps(where)}).head(5, columns=["index", "label"]))'
-    else:
+    elif "tfrecord" in facts["size_bytes"] and scheme == "file":
         where = f"{facts['out']}/{folder(facts['name'])}/*.tfrecord-*"
         code = f"import glob, tensorflow as tf; print(tf.data.TFRecordDataset(sorted(glob.glob({json.dumps(where)}))))"
+    else:
+        return shlex.join(["gangen", "verify", facts["out"]])
     return shlex.join([sys.executable, "-c", code])
 
 

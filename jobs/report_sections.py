@@ -88,9 +88,9 @@ def closest(neighbours: Neighbours | None) -> str:
         caption = f"<span>digit</span><span>{near:.2f}</span><span>{held:.2f}</span>"
         pairs.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
     intro = (
-        "In each picture: the digit; the nearest of all training digits; the nearest held-out digit, which the "
-        "generator has never seen. Below, the distances. Copies would look alike on the left and in the middle, and "
-        "unlike on the right."
+        "The three digits of each label that come closest. In each picture: the digit; the nearest of all training "
+        "digits; the nearest held-out digit, which the generator has never seen. Below, the distances. Copies would "
+        "look alike on the left and in the middle, and unlike on the right."
     )
     return section("Closest to the training set", intro, f'<div class="pairs">{"".join(pairs)}</div>')
 

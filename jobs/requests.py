@@ -2,98 +2,34 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from pydantic import ValidationError
 
 from ganmodel.errors import DataError, SpecError
 from ganmodel.evaluation import METRICS, MIN_SAMPLES
 from ganmodel.labels import parse_labels
-from ganmodel.latents import BLOCK_ROWS
 from ganmodel.model_dir import PRETRAINED, read_model
 from ganmodel.presets import find_preset
 from ganmodel.weights import file_sha256
-from jobs.plan import Plan
+from jobs.checks import absolute, in_range, one_of
+from jobs.dataset_spec import LABELS_FROM_FILE
 from jobs.reading import open_dataset
 from jobs.specs import (
     MAX_SAMPLES,
-    DatasetSpec,
     EvaluateSpec,
     ExtractorsSpec,
-    GenerateSpec,
     SubjectSpec,
     TrainSpec,
-    default_shard_rows,
     parse_count,
 )
 
-Format = Literal["parquet", "tfrecord"]
-Encoding = Literal["png", "raw"]
+if TYPE_CHECKING:
+    from jobs.manifest import Manifest
+
 StrategyName = Literal["auto", "one-device", "mirrored", "multi-worker"]
 PrecisionName = Literal["auto", "float32", "mixed_bfloat16"]
-
-
-def generate_spec(
-    *,
-    count: str,
-    out: str | None,
-    model: str,
-    formats: str,
-    shard_rows: str | None,
-    labels: str,
-    seed: int,
-    truncation: float,
-    image_encoding: str,
-    workers: int | None,
-    gpus_per_worker: float,
-) -> GenerateSpec:
-    """Return the job that `gangen generate` was asked for; see its help for the arguments.
-
-    Raises:
-        SpecError: something cannot be done as asked.
-        ModelError: the model is missing or damaged.
-    """
-    rows = parse_count(count)
-    shard = default_shard_rows(rows) if shard_rows is None else parse_count(shard_rows, "--shard-rows")
-    if shard < BLOCK_ROWS or shard % BLOCK_ROWS:
-        raise SpecError(
-            f"--shard-rows: must be whole blocks of {BLOCK_ROWS:,} rows, got {shard:,}; "
-            f"use {max(1, round(shard / BLOCK_ROWS)) * BLOCK_ROWS:,}"
-        )
-    _in_range("--truncation", truncation, 0, 1)
-    chosen = tuple(name.strip().lower() for name in formats.split(","))
-    for name in chosen:
-        _one_of("--format", name, Format)
-    if len(set(chosen)) < len(chosen):
-        raise SpecError(f"--format: a format is named twice in '{formats}'")
-    rule = parse_labels(labels)
-    _one_of("--image-encoding", image_encoding, Encoding)
-    model_path = model if model == PRETRAINED else _absolute(model, "--model")
-    info = read_model(model)
-    dataset = DatasetSpec(
-        name=f"gangen_{info.name}",
-        model_digest=info.digest,
-        class_names=info.class_names,
-        seed=seed,
-        labels=str(rule),
-        truncation=truncation,
-        count=rows,
-        shard_rows=shard,
-        formats=cast("tuple[Format, ...]", tuple(sorted(chosen))),
-        image_encoding=cast("Encoding", image_encoding),
-    )
-    plan = Plan(dataset)
-    return GenerateSpec(
-        dataset=dataset,
-        model=model_path,
-        out=out
-        if out and "://" in out
-        else _absolute(out or f"data/{dataset.name}-{rows}-{plan.digest[:8]}", "--out"),
-        workers=workers,
-        gpus_per_worker=gpus_per_worker,
-    )
 
 
 def train_spec(
@@ -120,14 +56,14 @@ def train_spec(
         SpecError: something cannot be done as asked.
     """
     row = find_preset(preset)
-    _one_of("--strategy", strategy, StrategyName)
-    _one_of("--precision", precision, PrecisionName)
+    one_of("--strategy", strategy, get_args(StrategyName))
+    one_of("--precision", precision, get_args(PrecisionName))
     if steps is not None and epochs is not None:
         raise SpecError("--steps and --epochs: give one of them, got both")
     if workers > 1 and strategy not in ("auto", "multi-worker"):
         raise SpecError(f"--workers {workers}: needs --strategy multi-worker or auto, got {strategy}")
-    _in_range("--epochs", epochs, 0, 1e6)
-    _in_range("--learning-rate", learning_rate, 0, 1)
+    in_range("--epochs", epochs, 0, 1e6)
+    in_range("--learning-rate", learning_rate, 0, 1)
     if gamma is not None and not 0 <= gamma <= 1000:
         raise SpecError(f"--gamma: must be from 0 to 1000, got {gamma:g}")
     batch = batch_size or row.batch_size
@@ -136,7 +72,7 @@ def train_spec(
     try:
         return TrainSpec(
             source=_source(dataset),
-            model_dir=_absolute(model_dir or f"runs/{Path(dataset).stem}-{preset}", "--model-dir"),
+            model_dir=absolute(model_dir or f"runs/{Path(dataset).stem}-{preset}", "--model-dir"),
             preset=preset,
             steps=steps,
             epochs=epochs,
@@ -178,7 +114,7 @@ def evaluate_spec(
     count = None if samples is None else parse_count(samples, "--samples", MAX_SAMPLES)
     if count is not None and count < MIN_SAMPLES:
         raise SpecError(f"--samples: must be from {MIN_SAMPLES:,} to {MAX_SAMPLES:,}, got {count:,}")
-    _in_range("--truncation", truncation, 0, 1)
+    in_range("--truncation", truncation, 0, 1)
     chosen = [name.strip().lower() for name in metrics.split(",")]
     for name in chosen:
         if name not in METRICS:
@@ -203,7 +139,7 @@ def evaluate_spec(
 
 
 def _model_subject(model: str, seed: int | None, truncation: float | None) -> SubjectSpec:
-    path = model if model == PRETRAINED else _absolute(model, "--model")
+    path = model if model == PRETRAINED else absolute(model, "--model")
     info = read_model(path)
     return SubjectSpec(
         kind="model",
@@ -218,7 +154,7 @@ def _model_subject(model: str, seed: int | None, truncation: float | None) -> Su
 
 
 def _data_subject(data: str) -> SubjectSpec:
-    path = _absolute(data, "--data")
+    path = absolute(data, "--data")
     manifest = open_dataset(path)
     if manifest.num_rows < MIN_SAMPLES:
         raise DataError(
@@ -231,12 +167,19 @@ def _data_subject(data: str) -> SubjectSpec:
         name=spec.name,
         digest=manifest.rows_digest,
         model_digest=spec.model_digest,
-        labels=spec.labels,
+        labels=_rule_of(manifest),
         seed=spec.seed,
         truncation=spec.truncation,
         rows=manifest.num_rows,
         trained_on=manifest.model.get("training", {}).get("config", {}).get("dataset_digest"),
     )
+
+
+def _rule_of(manifest: Manifest) -> str:
+    """Return the rule of a data set's labels; where a file gave them, the shares there are stand for it."""
+    if manifest.spec.labels != LABELS_FROM_FILE:
+        return manifest.spec.labels
+    return str(parse_labels(",".join(f"{label}={rows}" for label, rows in manifest.label_counts.items())))
 
 
 def extractors_spec(*, dataset: str, out: str) -> ExtractorsSpec:
@@ -245,29 +188,9 @@ def extractors_spec(*, dataset: str, out: str) -> ExtractorsSpec:
     Raises:
         SpecError: something cannot be done as asked.
     """
-    return ExtractorsSpec(source=_source(dataset), out=_absolute(out, "--out"))
+    return ExtractorsSpec(source=_source(dataset), out=absolute(out, "--out"))
 
 
 def _source(dataset: str) -> str:
     """Return --dataset with a path made absolute: the job may run in another folder."""
-    return _absolute(dataset, "--dataset") if dataset.endswith(".npz") else dataset
-
-
-def _absolute(path: str, option: str) -> str:
-    if "://" in path:
-        raise SpecError(f"{option}: this version takes folders that every node sees, got {path}")
-    try:
-        return str(Path(path).expanduser().absolute())
-    except RuntimeError as err:
-        raise SpecError(f"{option}: {path} names no user's home ({err})") from err
-
-
-def _one_of(option: str, value: str, choices: object) -> None:
-    names = get_args(choices)
-    if value not in names:
-        raise SpecError(f"{option}: must be one of {', '.join(names)}, got '{value}'")
-
-
-def _in_range(option: str, value: float | None, above: float, most: float) -> None:
-    if value is not None and not (math.isfinite(value) and above < value <= most):
-        raise SpecError(f"{option}: must be above {above:g} and at most {most:g}, got {value:g}")
+    return absolute(dataset, "--dataset") if dataset.endswith(".npz") else dataset

@@ -1,33 +1,26 @@
-"""Making one shard: draw, encode, write, check, publish, commit. No Ray in here."""
+"""Making one shard: rows come block by block, are encoded, written, checked, published, committed. No Ray in here."""
 
 from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from ganmodel.errors import GangenError, ModelError
-from ganmodel.labels import parse_labels
 from ganmodel.png import encode_png, tile
 from ganmodel.weights import file_sha256
-from jobs.manifest import (
-    PLAN_FILE,
-    FileRecord,
-    ShardRecord,
-    block_digest,
-    commit_name,
-    read_record,
-    sum_digests,
-    to_json,
-)
+from jobs.label_store import labels_of
+from jobs.manifest import FileRecord, ShardRecord, block_digest, read_record, sum_digests, to_json
 from jobs.plan import Plan
+from jobs.plan_files import commit_name, plan_name, plan_text
 from jobs.storage import PREVIEW_FILE, TargetError, open_storage, target_errors
-from jobs.writers import FORMATS, SPLIT
+from jobs.writers import FORMATS
 from jobs.writers.encode import encode_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -35,13 +28,25 @@ if TYPE_CHECKING:
     from ganmodel.sampler import Sampler
     from jobs.plan import ShardTask
     from jobs.specs import GenerateSpec
+    from jobs.storage import Storage
     from jobs.writers import ShardWriter
+    from jobs.writers.encode import ImageEncoding
 
 PREVIEW_COLUMNS = 10
 
 
-class ShardMaker:
-    """Makes shards of one data set, one after another, with a model that is loaded once.
+class BlockSource(Protocol):
+    """Where the rows of shards come from."""
+
+    def blocks(self, task: ShardTask) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
+        """Yield images [N, 28, 28] uint8 and labels [N] int32 of each block of a shard, in order."""
+
+    def device(self, task: ShardTask) -> dict[str, str]:
+        """Return what the pixels of a shard were computed with."""
+
+
+class DrawnBlocks:
+    """Rows that a generator draws.
 
     Args:
         spec: the job.
@@ -49,7 +54,6 @@ class ShardMaker:
 
     Raises:
         ModelError: the model is not the one the plan names.
-        TargetError: the target is not the folder the driver wrote the plan to.
     """
 
     def __init__(self, spec: GenerateSpec, sampler: Sampler) -> None:
@@ -61,12 +65,44 @@ class ShardMaker:
             )
         self._sampler = sampler
         self._dataset = dataset
-        self._plan = Plan(dataset)
-        self._labels = parse_labels(dataset.labels)
-        self._storage = open_storage(spec.out)
-        if self._storage.read(PLAN_FILE) != to_json(dataset).encode():
+        self._labels = labels_of(dataset, open_storage(spec.out))
+
+    def blocks(self, task: ShardTask) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
+        """Yield the blocks of a shard; see `BlockSource`."""
+        size = self._dataset.block_rows
+        for first in range(task.first_row, task.end_row, size):
+            rows = min(size, task.end_row - first)
+            images, labels = self._sampler.draw(
+                self._dataset.seed, first // size, self._labels, truncation=self._dataset.truncation
+            )
+            yield images[:rows], labels[:rows]
+
+    def device(self, task: ShardTask) -> dict[str, str]:
+        """Return what this process computes with; see `BlockSource`."""
+        del task
+        return self._sampler.device_facts()
+
+
+class ShardMaker:
+    """Makes shards of one data set, one after another.
+
+    Args:
+        plan: the data set.
+        storage: where it goes.
+        source: where its rows come from.
+
+    Raises:
+        TargetError: the target is not the folder the driver wrote the plan to.
+    """
+
+    def __init__(self, plan: Plan, storage: Storage, source: BlockSource) -> None:
+        self._plan = plan
+        self._dataset = plan.spec
+        self._storage = storage
+        self._source = source
+        if storage.read(plan_name(plan.generation)) != plan_text(plan.spec).encode():
             raise TargetError(
-                f"--out {spec.out}: a worker does not find the plan there; choose a folder that every node sees"
+                f"--out {storage.url}: a worker does not find the plan there; choose a folder that every node sees"
             )
 
     def make(self, task: ShardTask) -> ShardRecord:
@@ -79,30 +115,28 @@ class ShardMaker:
         done = read_record(self._storage, self._plan, task)
         if done is not None:
             return done
-        names: dict[str, str] = {
-            name: FORMATS[name].file_name(self._dataset.name, SPLIT, task.index)
-            for name in self._dataset.formats
-        }
-        with target_errors(self._storage.root), ExitStack() as cleanup:
-            temporaries: dict[str, Path] = {}
-            for format_name, name in names.items():
-                temporaries[format_name] = self._storage.temporary(name)
-                cleanup.callback(temporaries[format_name].unlink, missing_ok=True)
+        names = self._plan.file_names(task)
+        with target_errors(self._storage.url), ExitStack() as cleanup:
+            temporaries = {k: cleanup.enter_context(self._storage.scratch(name)) for k, name in names.items()}
             counts, digests, seconds = self._write(task, temporaries)
             began = time.perf_counter()
-            files = {f: self._check(f, temporaries[f], names[f], task) for f in names}
-            for format_name, name in names.items():
-                self._storage.publish(temporaries[format_name], name)
+            self._check_rows(temporaries, names, task)
+            files = {
+                key: FileRecord(name=name, size_bytes=path.stat().st_size, sha256=file_sha256(path))
+                for (key, name), path in zip(names.items(), temporaries.values(), strict=True)
+            }
+            for key, name in names.items():
+                self._storage.publish(temporaries[key], name)
             seconds["check"] = time.perf_counter() - began
             record = ShardRecord(
-                plan_digest=self._plan.digest,
+                recipe_digest=self._plan.recipe_digest(task.segment),
                 index=task.index,
                 first_row=task.first_row,
                 num_rows=task.num_rows,
                 files=files,
                 rows_digest=sum_digests(digests),
                 label_counts={k: int(n) for k, n in enumerate(counts) if n},
-                device=self._sampler.device_facts(),
+                device=self._source.device(task),
                 seconds={stage: round(spent, 4) for stage, spent in seconds.items()},
             )
             self._storage.write_whole(commit_name(task.index), to_json(record))
@@ -112,45 +146,54 @@ class ShardMaker:
         self, task: ShardTask, temporaries: dict[str, Path]
     ) -> tuple[list[int], list[int], dict[str, float]]:
         """Write every format in one pass; return label counts, block digests and seconds by stage."""
-        dataset, size = self._dataset, self._dataset.block_rows
+        dataset = self._dataset
         seconds = {"sample": 0.0, "encode": 0.0, "write": 0.0}
         counts = np.zeros(len(dataset.class_names), np.int64)
-        digests = []
-        writers: list[ShardWriter] = [
-            FORMATS[name].open(path, image_encoding=dataset.image_encoding, class_names=dataset.class_names)
-            for name, path in temporaries.items()
-        ]
-        for block in range(task.first_row // size, -(-task.end_row // size)):
-            began = time.perf_counter()
-            images, labels = self._sampler.draw(
-                dataset.seed, block, self._labels, truncation=dataset.truncation
-            )
-            rows = min(size, task.end_row - block * size)
-            images, labels = images[:rows], labels[:rows]
-            if block == 0:
+        digests: list[int] = []
+        writers = self._open(temporaries)
+        row, began = task.first_row, time.perf_counter()
+        for images, labels in self._source.blocks(task):
+            if row == 0:
                 self._storage.write_whole(PREVIEW_FILE, _preview(images, labels))
             sampled = time.perf_counter()
-            digests.append(block_digest(block, images, labels))
+            digests.append(block_digest(row // dataset.block_rows, images, labels))
             counts += np.bincount(labels, minlength=len(counts))
-            encoded = encode_rows(images, labels, block * size, dataset.image_encoding)
+            encodings = {encoding for encoding, _ in writers}
+            encoded = {encoding: encode_rows(images, labels, row, encoding) for encoding in encodings}
             ready = time.perf_counter()
-            for writer in writers:
-                writer.append(encoded)
+            for encoding, writer in writers:
+                writer.append(encoded[encoding])
+            row += len(labels)
             seconds["sample"] += sampled - began
             seconds["encode"] += ready - sampled
-            seconds["write"] += time.perf_counter() - ready
+            began = time.perf_counter()
+            seconds["write"] += began - ready
         began = time.perf_counter()
-        for writer in writers:
+        for _, writer in writers:
             writer.close()
         seconds["write"] += time.perf_counter() - began
         return counts.tolist(), digests, seconds
 
-    def _check(self, format_name: str, path: Path, name: str, task: ShardTask) -> FileRecord:
-        """Read a finished file back, from the disk and not from memory, before anyone else can see it."""
-        rows = FORMATS[format_name].count_rows(path)
-        if rows != task.num_rows:
-            raise GangenError(f"{name}: wrote {task.num_rows:,} rows and read back {rows:,}; check the disk")
-        return FileRecord(name=name, size_bytes=path.stat().st_size, sha256=file_sha256(path))
+    def _open(self, temporaries: dict[str, Path]) -> list[tuple[ImageEncoding, ShardWriter]]:
+        """Return a writer of each format, and the image encoding it wants."""
+        writers = []
+        for name in self._dataset.formats:
+            kind = FORMATS[name]
+            encoding = kind.stored_as(self._dataset.image_encoding)
+            paths = [temporaries[key] for key in kind.keys]
+            writer = kind.open(*paths, image_encoding=encoding, class_names=self._dataset.class_names)
+            writers.append((encoding, writer))
+        return writers
+
+    def _check_rows(self, temporaries: dict[str, Path], names: dict[str, str], task: ShardTask) -> None:
+        """Read finished files back, from the disk and not from memory, before anyone else can see them."""
+        for format_name in self._dataset.formats:
+            keys = FORMATS[format_name].keys
+            rows = FORMATS[format_name].count_rows(*(temporaries[key] for key in keys))
+            if rows != task.num_rows:
+                raise GangenError(
+                    f"{names[keys[0]]}: wrote {task.num_rows:,} rows and read back {rows:,}; check the disk"
+                )
 
 
 def _preview(images: NDArray[np.uint8], labels: NDArray[np.int32]) -> bytes:

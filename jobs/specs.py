@@ -9,23 +9,18 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from ganmodel.config import FrozenModel, Precision, TrainConfig
 from ganmodel.errors import SpecError
 from ganmodel.evaluation import MIN_SAMPLES
-from ganmodel.labels import parse_labels
-from ganmodel.latents import BLOCK_ROWS
 from ganmodel.presets import find_preset
+from jobs.dataset_spec import MAX_COUNT, DatasetSpec
 
 if TYPE_CHECKING:
     from ganmodel.data import TrainingSet
 
-MAX_COUNT = 10**12
 MAX_STEPS = 100_000_000
-MAX_SHARDS = 99_999
-"""Shard names carry five digits, as TFDS and Hugging Face write them."""
-
 DEFAULT_SAMPLES = 10_000
 """Digits an evaluation judges: as many as MNIST's test split has."""
 
@@ -56,47 +51,6 @@ def default_shard_rows(count: int) -> int:
     return next((rows for limit, rows in ladder if count <= limit), 10**8)
 
 
-class DatasetSpec(FrozenModel):
-    """What a data set is. Two specs that are equal describe the same rows in the same files.
-
-    Attributes:
-        format_version: of the directory's private files.
-        name: TFDS' name of the data set, as in `gangen_mnist`.
-        model_digest: of the generator.
-        class_names: one name a label.
-        seed: of the latents and labels.
-        labels: the label rule in canonical form (`ganmodel.labels`).
-        truncation: psi in (0, 1].
-        count: rows.
-        shard_rows: rows of a shard, whole blocks; the last shard may be shorter.
-        formats: in the order they are written.
-        image_encoding: `png`, or `raw` for 784 bytes a row.
-        block_rows: rows of a block; a constant that is recorded.
-        precision: of the generator's arithmetic.
-    """
-
-    format_version: Literal[1] = 1
-    name: Annotated[str, Field(pattern=r"^[a-zA-Z]\w*$")]
-    model_digest: str
-    class_names: tuple[str, ...]
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
-    labels: str
-    truncation: Annotated[float, Field(gt=0, le=1)]
-    count: Annotated[int, Field(ge=1, le=MAX_COUNT)]
-    shard_rows: Annotated[int, Field(ge=BLOCK_ROWS, multiple_of=BLOCK_ROWS)]
-    formats: tuple[Literal["parquet", "tfrecord"], ...]
-    image_encoding: Literal["png", "raw"]
-    block_rows: Literal[1000] = 1000
-    precision: Literal["float32"] = "float32"
-
-    @field_validator("labels")
-    @classmethod
-    def _labels_are_canonical(cls, value: str) -> str:
-        if str(parse_labels(value)) != value:
-            raise ValueError(f"not in canonical form: {value}")
-        return value
-
-
 class GenerateSpec(FrozenModel):
     """A generation job: a data set, where it goes, and who makes it.
 
@@ -106,6 +60,8 @@ class GenerateSpec(FrozenModel):
         out: folder of the data set, an absolute path.
         workers: actors; None takes what the cluster has.
         gpus_per_worker: GPUs of an actor, may be a fraction.
+        labels_file: the file that `dataset.label_parts` were read from, an absolute path; None for a rule.
+        repair: whether what is committed is read and checked in full first, and damaged shards made again.
     """
 
     dataset: DatasetSpec
@@ -113,6 +69,8 @@ class GenerateSpec(FrozenModel):
     out: str
     workers: Annotated[int, Field(ge=1, le=100_000)] | None = None
     gpus_per_worker: Annotated[float, Field(ge=0, le=64)] = 0.0
+    labels_file: str | None = None
+    repair: bool = False
 
 
 class TrainSpec(FrozenModel):

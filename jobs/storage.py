@@ -1,207 +1,145 @@
-"""A data set's folder and the few things that may happen to it.
+"""A data set's place and the few things that may happen to it, the same for a disk and an object store.
 
-Two primitives carry every promise: a file is published whole (written elsewhere, flushed, renamed) and a
-file is created once (`link`, which fails where another run was first).
+Two primitives carry every promise: a file is published whole (built elsewhere, then renamed or sent in one PUT)
+and a file is created once (`link`, or a PUT that the store refuses where another run was first).
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
-import uuid
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote
 
-from ganmodel.errors import CommitConflict, GangenError, SpecError
-from ganmodel.weights import replace_on_success
+from ganmodel.errors import SpecError
+from jobs.local_storage import LocalStorage
+from jobs.object_access import SCHEMES
+from jobs.object_storage import ObjectStorage
+from jobs.target import PENDING, PREVIEW_FILE, PRIVATE, TargetError, target_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
 
-PRIVATE = ".gangen"
-"""Folder of the plan, the commit records and the manifest; readers of data sets pass hidden folders over."""
-
-PENDING = f"{PRIVATE}/pending"
-"""Where whole shards wait until all are there: no glob of a reader finds a half-made data set."""
-
-PREVIEW_FILE = f"{PRIVATE}/preview.png"
-"""A picture of samples. In the private folder, because `datasets` would take a lone picture for a data set."""
-
-
-class TargetError(GangenError):
-    """The target cannot be written: full, read-only or not ours to write. A retry would not help."""
+__all__ = [
+    "PENDING",
+    "PREVIEW_FILE",
+    "PRIVATE",
+    "Storage",
+    "TargetError",
+    "open_storage",
+    "target_errors",
+]
 
 
-_HOPELESS = {
-    errno.ENOSPC: "no space left",
-    errno.EDQUOT: "disk quota exceeded",
-    errno.EROFS: "read-only file system",
-    errno.EACCES: "permission denied",
-    errno.EPERM: "operation not permitted",
-}
+class Storage(Protocol):
+    """Where a data set is. Names are relative to it, with `/`; folders exist as soon as files in them do.
 
-
-@contextmanager
-def target_errors(path: str | Path) -> Iterator[None]:
-    """Turn the operating system's refusals to write into one clear line.
-
-    Raises:
-        TargetError: what was refused cannot go better on a retry.
-    """
-    try:
-        yield
-    except OSError as err:
-        reason = _HOPELESS.get(err.errno or 0)
-        if reason is None:
-            raise
-        raise TargetError(
-            f"--out {path}: {reason}; committed shards are kept: free space or choose another folder, "
-            "then run the same command again"
-        ) from err
-
-
-class LocalStorage:
-    """A data set's folder on a disk that every worker sees.
-
-    Args:
-        root: the folder, absolute.
+    What is below is safe to repeat after a crash at any point. Every method may raise TargetError for what no retry
+    mends: a full or read-only disk, wrong credentials, a store that stays out of reach.
     """
 
-    def __init__(self, root: str) -> None:
-        self.root = Path(root)
+    has_lock: bool
+    """Whether `lock` keeps other runs out. Where it does not, what was created once decides between them."""
 
-    def path(self, name: str) -> Path:
-        """Return the path of a file or folder of the data set."""
-        return self.root / name
+    max_file_bytes: int | None
+    """The largest file it takes, None where nothing but space limits it."""
+
+    @property
+    def url(self) -> str:
+        """What the user typed after `--out`, made absolute."""
 
     def prepare(self) -> None:
-        """Create the folder and see that it can be written.
+        """Make the place ready and see that both primitives work there.
 
         Raises:
-            SpecError: it cannot.
+            SpecError: it cannot be written, or cannot promise that a file is created once.
         """
-        try:
-            self.path(f"{PENDING}/tmp").mkdir(parents=True, exist_ok=True)
-            self.path(f"{PRIVATE}/commits").mkdir(exist_ok=True)
-            probe = self.path(f"{PENDING}/tmp/probe-{uuid.uuid4().hex}")
-            probe.write_bytes(b"\0")
-            probe.unlink()
-        except OSError as err:
-            raise SpecError(
-                f"--out {self.root}: cannot be written ({err.strerror}); choose another folder"
-            ) from err
 
-    def free_bytes(self) -> int:
-        """Return the free space of the nearest folder that exists, in bytes."""
-        folder = self.root
-        while not folder.exists():
-            folder = folder.parent
-        return shutil.disk_usage(folder).free
+    def free_bytes(self) -> int | None:
+        """Return the free space in bytes, None where there is no telling."""
 
     def is_occupied(self) -> bool:
-        """Return whether the folder holds files that are not gangen's."""
-        return self.root.is_dir() and not self.path(PRIVATE).is_dir() and any(self.root.iterdir())
+        """Return whether there are files, and none of them gangen's."""
 
-    def temporary(self, name: str) -> Path:
-        """Return a path no one else uses, on the same file system, for a file to be published as `name`."""
-        return self.path(f"{PENDING}/tmp/{uuid.uuid4().hex}-{Path(name).name}")
+    def scratch(self, name: str) -> AbstractContextManager[Path]:
+        """Lend a path of this machine's own, to build the file that is to be published as `name`.
 
-    def publish(self, temporary: Path, name: str) -> None:
-        """Move a finished, flushed file to its place among the pending ones, whole."""
-        target = self.path(f"{PENDING}/{name}")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.replace(target)
+        What is still there when the block ends is deleted.
+        """
+
+    def publish(self, local: Path, name: str) -> None:
+        """Put a finished, flushed scratch file among the pending ones, whole, replacing what is there."""
 
     def write_whole(self, name: str, data: str | bytes) -> None:
         """Write a small file whole, replacing what is there."""
-        path = self.path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replace_on_success(path) as temporary:
-            temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
-    def create_once(self, name: str, data: str) -> None:
-        """Write a small file that must not exist yet.
+    def create_once(self, name: str, data: str | bytes) -> None:
+        """Write a small file that must not exist yet with other content.
+
+        The same content is taken for our own: the answer to a first try may have been lost.
 
         Raises:
-            CommitConflict: it exists; it is left as it is.
+            CommitConflict: it exists with other content, and is left as it is.
         """
-        temporary = self.temporary(name)
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            # link() fails if the name is taken; rename() would overwrite another run's commit.
-            os.link(temporary, self.path(name))
-        except FileExistsError as err:
-            raise CommitConflict(
-                f"--out {self.root}: {name} was written by another run; run `gangen generate` "
-                "again to see whether it is the same data set"
-            ) from err
-        finally:
-            temporary.unlink()
 
     def read(self, name: str) -> bytes | None:
         """Return a small file's content, None if it is not there."""
-        try:
-            return self.path(name).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+
+    def read_range(self, name: str, start: int, length: int) -> bytes:
+        """Return `length` bytes of a file from byte `start`; fewer where it ends there.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+
+    def local_copy(self, name: str) -> AbstractContextManager[Path]:
+        """Lend a revealed file as a path of this machine: to read, and only for as long as the block runs.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+
+    def read_many(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield (name, content) of small files, in the order asked; those that are not there are passed over."""
 
     def size(self, name: str) -> int | None:
-        """Return the size of a data file in bytes, revealed or pending; None if it is not there."""
-        for path in (self.path(name), self.path(f"{PENDING}/{name}")):
-            try:
-                return path.stat().st_size
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-        return None
+        """Return the size of one data file in bytes, pending or revealed; None if it is not there."""
 
-    def names(self, folder: str) -> list[str]:
-        """Return the names of the files in a folder of the data set, sorted; none if it is not there."""
-        path = self.path(folder)
-        return sorted(entry.name for entry in os.scandir(path) if entry.is_file()) if path.is_dir() else []
+    def sizes(self, folder: str = "") -> dict[str, int]:
+        """Return {name: bytes} of all files in a folder and below, names relative to the data set; one listing."""
 
     def reveal(self, root: str) -> None:
-        """Move a format's top folder from the pending ones to where readers look, in one rename.
+        """Move a top folder from the pending ones to where readers look; metadata (.json) goes last."""
 
-        Where the folder has been revealed before and some of its files were lost and made again, these are
-        put back one by one.
-        """
-        pending, target = self.path(f"{PENDING}/{root}"), self.path(root)
-        if not pending.is_dir():
-            return
-        if not target.exists():
-            pending.rename(target)
-            return
-        # Data before metadata: without the latter TFDS refuses the folder.
-        for path in sorted((p for p in pending.rglob("*") if p.is_file()), key=lambda p: p.suffix == ".json"):
-            final = target / path.relative_to(pending)
-            final.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(final)
-
-    def sweep_temporaries(self) -> None:
-        """Delete what crashed tasks left behind; committed files have been revealed or stay in their folders."""
-        shutil.rmtree(self.path(f"{PENDING}/tmp"), ignore_errors=True)
-        self.path(f"{PENDING}/tmp").mkdir(parents=True, exist_ok=True)
+    def sweep(self) -> None:
+        """Delete what crashed tasks left behind; only under the lock, where there is one."""
 
     def remove_pending(self) -> None:
-        """Delete the empty folder of pending files once the data set is finished."""
-        shutil.rmtree(self.path(PENDING), ignore_errors=True)
+        """Delete what is left of the pending files once the data set is finished."""
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep other runs out for as long as the block runs, where `has_lock`.
+
+        Raises:
+            CommitConflict: another run is at work.
+        """
 
 
-def open_storage(out: str) -> LocalStorage:
-    """Return the storage of a target.
+def open_storage(out: str) -> Storage:
+    """Return the storage of a target: an absolute path, or a URL with file://, s3://, gs:// or az://.
 
     Raises:
-        SpecError: it names a place this version cannot write to.
+        SpecError: it names no place to write to.
     """
-    scheme, sign, _ = out.partition("://")
-    if sign and scheme != "file":
-        raise SpecError(
-            f"--out {out}: this version writes to folders that every worker sees, not to {scheme}://"
-        )
-    return LocalStorage(out.removeprefix("file://"))
+    scheme, sign, rest = out.partition("://")
+    if not sign:
+        return LocalStorage(out)
+    if scheme == "file":
+        if not rest.startswith("/"):
+            raise SpecError(f"--out {out}: a file URL has three slashes and an absolute path: file:///data/x")
+        return LocalStorage(str(Path(unquote(rest))))
+    if scheme in SCHEMES:
+        return ObjectStorage(out)
+    raise SpecError(
+        f"--out {scheme}://...: must be a folder or begin with {', '.join(f'{known}://' for known in SCHEMES)} or file://"
+    )

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ganmodel.errors import ClusterError, SpecError
+from ganmodel.model_dir import read_model
 from jobs import render
 from jobs.addresses import SURROUNDING, check_address, resolve_address
 from jobs.local import interrupt_on_sigterm, local_ray, surrounding_ray
-from jobs.manifest import check_plan, read_manifest
+from jobs.manifest import read_manifest
 from jobs.plan import Plan
+from jobs.plan_files import check_plan
 from jobs.progress import say
 from jobs.remote import JobRequest, JobsClient
 from jobs.storage import open_storage, target_errors
@@ -92,7 +94,7 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
     address = options.cluster()
     storage = open_storage(spec.out)
     if options.dry_run:
-        facts = render.plan_facts(spec, plan)
+        facts = render.plan_facts(spec, plan, read_model(spec.model).generator.latent_dim)
         print_result(facts, render.plan_text(facts), options)
         return
     with target_errors(spec.out):
@@ -105,7 +107,7 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
             _check_workers(spec)
         result = generate(spec, options.ray(spec.workers, (spec.workers or 1) * spec.gpus_per_worker))
     else:
-        is_new = read_manifest(storage) is None
+        is_new = spec.repair or read_manifest(storage, plan) is None
         identity = hashlib.sha256(f"{plan.digest} {spec.out}".encode()).hexdigest()[:16]
         job = f"gangen-generate-{identity}"
         # A job of this id that has ended is no answer: its data may be gone. A new one finds what is there at once.
@@ -133,7 +135,7 @@ def _check_workers(spec: GenerateSpec) -> None:
 
 def _seen_from_here(spec: GenerateSpec, is_new: bool) -> dict[str, Any]:
     """Return what a job made; not what it said of itself, but the manifest it left."""
-    manifest = read_manifest(open_storage(spec.out))
+    manifest = read_manifest(open_storage(spec.out), Plan(spec.dataset))
     if manifest is None:
         raise ClusterError(
             f"the job succeeded, but {spec.out} cannot be seen from here; look for it on the cluster's own disks"

@@ -27,21 +27,24 @@ class GenerateWorker:
     def __init__(self, spec_json: str) -> None:
         self._spec = GenerateSpec.model_validate_json(spec_json)
         self._maker: Any = None
+        self._plan: Any = None
 
     def load(self) -> int:
         """Load TensorFlow and the model, compile the graph, and return this process' id."""
         # Not in __init__: there, an error in the model would come back as a dead actor.
         from ganmodel.sampler import Sampler
-        from jobs.shards import ShardMaker
+        from jobs.plan import Plan
+        from jobs.shards import DrawnBlocks, ShardMaker
+        from jobs.storage import open_storage
 
-        self._maker = ShardMaker(self._spec, Sampler(self._spec.model, use_gpus=bool(ray.get_gpu_ids())))
+        sampler = Sampler(self._spec.model, use_gpus=bool(ray.get_gpu_ids()))
+        self._plan = Plan(self._spec.dataset)
+        self._maker = ShardMaker(self._plan, open_storage(self._spec.out), DrawnBlocks(self._spec, sampler))
         return os.getpid()
 
     def make(self, index: int) -> str:
         """Make shard `index` and return its commit record as JSON."""
-        from jobs.plan import Plan
-
-        record: ShardRecord = self._maker.make(Plan(self._spec.dataset).task(index))
+        record: ShardRecord = self._maker.make(self._plan.task(index))
         return record.model_dump_json()
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import ClusterError
+from jobs.object_access import PLACE_VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,6 +114,7 @@ def runtime_env() -> dict[str, Any]:
         "env_vars": {
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S),
+            **_places(),
             HOOK_VARIABLE: f"{announce_python.__module__}.{announce_python.__qualname__}",
         },
     }
@@ -122,3 +124,12 @@ def image_env() -> dict[str, Any]:
     """Return Ray's runtime environment of a job whose code the cluster's image has: `runtime_env` without the code."""
     variables: dict[str, str] = runtime_env()["env_vars"]
     return {"env_vars": {name: value for name, value in variables.items() if name != HOOK_VARIABLE}}
+
+
+def _places() -> dict[str, str]:
+    """Return what the environment says of where object stores are, so that a job means the store this process sees.
+
+    Credentials stay here: Ray shows a job's environment to whoever may look at its dashboard. Workers have their own.
+    """
+    found = {name: os.environ[name] for name in PLACE_VARIABLES if os.environ.get(name)}
+    return {name: value for name, value in found.items() if "@" not in value}

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fault_proxy import FaultProxy
 from hypothesis import settings
+from s3_server import CREDENTIALS, CannotInstall, S3Server, running_server, server_program
 
 from ganmodel.config import TrainConfig
 from ganmodel.data import TrainingSet, load_training_set
@@ -98,3 +102,39 @@ def save_npz(tmp_path):
         return str(path)
 
     return save
+
+
+@pytest.fixture(scope="session")
+def s3_server(request, tmp_path_factory) -> Iterator[S3Server]:
+    """A real S3 server on the loopback address, for the whole session."""
+    try:
+        program = server_program(Path(request.config.cache.mkdir("moto")))
+    except CannotInstall as err:
+        pytest.skip(f"moto's server cannot be installed from tests/support/moto.lock: {err}")
+    with running_server(program, tmp_path_factory.mktemp("moto") / "log") as server:
+        yield server
+
+
+@pytest.fixture
+def s3_environ(s3_server, monkeypatch) -> dict[str, str]:
+    """Credentials and endpoint in this process' environment, and what they are."""
+    environ = CREDENTIALS | {"AWS_ENDPOINT_URL": s3_server.endpoint}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    return environ
+
+
+@pytest.fixture
+def bucket(s3_server, s3_environ) -> str:
+    """The URL of a bucket that is empty and can be written."""
+    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    s3_server.make_bucket(name)
+    return f"s3://{name}"
+
+
+@pytest.fixture
+def fault_proxy(s3_server, bucket, monkeypatch) -> Iterator[FaultProxy]:
+    """A proxy before the server that clients of this process and its children are led to; put faults into it."""
+    with FaultProxy(s3_server.port) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        yield proxy

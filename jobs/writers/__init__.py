@@ -1,6 +1,6 @@
-"""File formats: one small module each, and a table from name to writer.
+"""File formats: one small module each, and a table from name to writer and reader.
 
-Writers neither plan nor publish. They write the path they are given, and the file is whole once `close` returned.
+Writers neither plan nor publish. They write the paths they are given, and the files are whole once `close` returned.
 A writer that is dropped before that may leave a file that reads well and lacks rows: `count_rows` tells.
 """
 
@@ -9,21 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from jobs.writers import parquet, tfrecord
+from jobs.writers import idx, parquet, tfrecord, webdataset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping
 
+    from jobs.dataset_spec import FormatName
     from jobs.writers.encode import EncodedRows, ImageEncoding
 
 
-SPLIT = "train"
-"""The one split of every data set."""
-
-
 class ShardWriter(Protocol):
-    """A file being written."""
+    """The files of a shard being written."""
 
     def append(self, rows: EncodedRows) -> None:
         """Add rows at the end.
@@ -33,20 +29,11 @@ class ShardWriter(Protocol):
         """
 
     def close(self) -> None:
-        """Write what is buffered and see it on the disk; the file is then whole.
+        """Write what is buffered and see it on the disk; the files are then whole.
 
         Raises:
             OSError: the disk refuses.
         """
-
-
-class OpenShard(Protocol):
-    """Starts a file of a format, over one that may be there."""
-
-    def __call__(
-        self, path: Path, *, image_encoding: ImageEncoding, class_names: Sequence[str]
-    ) -> ShardWriter:
-        """Return a writer of `path`, whose rows come as `image_encoding`, with labels that index `class_names`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,31 +43,89 @@ class Format:
     Attributes:
         name: as in `--format`.
         root: top folder of its files in a data set.
-        file_name: (data set name, split, shard number) -> path within the data set.
-        open: starts a file.
-        count_rows: path -> rows, read back from the file; raises GangenError if it is not whole.
+        file_names: (data set name, split, number of the shard within the split) -> paths within the data set.
+        open: (paths one by one, `image_encoding` as `stored_as` has it, `class_names` that the labels index) -> writer
+            of a shard's files, over what may be there.
+        count_rows: (paths one by one) -> rows, read back from the files; raises GangenError if they are not whole.
+        read: (paths one by one, `image_encoding` likewise, `first_row` of the shard) -> the rows in order, `READ_ROWS`
+            at a time, the last time fewer; raises GangenError if a file is damaged or its index column tells of
+            other rows.
+        row_bytes: bytes a row on disk by image encoding, measured on MNIST-like digits; an estimate.
+        parts: what each of the files holds, where a shard has several.
+        only_raw: whether images are stored as pixels whatever the data set's encoding.
     """
 
-    name: str
+    name: FormatName
     root: str
-    file_name: Callable[[str, str, int], str]
-    open: OpenShard
-    count_rows: Callable[[Path], int]
+    file_names: Callable[[str, str, int], tuple[str, ...]]
+    open: Callable[..., ShardWriter]
+    count_rows: Callable[..., int]
+    read: Callable[..., Iterator[EncodedRows]]
+    row_bytes: Mapping[ImageEncoding, int]
+    parts: tuple[str, ...] = ()
+    only_raw: bool = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Names of a shard's files in its commit record: the format's own, or one a part as in `idx.labels`."""
+        return tuple(f"{self.name}.{part}" for part in self.parts) or (self.name,)
+
+    def file_name(self, dataset_name: str, split: str, number: int) -> str:
+        """Return the path of the first of a shard's files within the data set."""
+        return self.file_names(dataset_name, split, number)[0]
+
+    def stored_as(self, image_encoding: ImageEncoding) -> ImageEncoding:
+        """Return how the format stores images of a data set whose encoding is `image_encoding`."""
+        return "raw" if self.only_raw else image_encoding
+
+
+def format_of(key: str) -> str:
+    """Return the format that a key of a commit record's files belongs to."""
+    return key.partition(".")[0]
+
+
+def _one_file(file_name: Callable[[str, str, int], str]) -> Callable[[str, str, int], tuple[str, ...]]:
+    return lambda dataset_name, split, number: (file_name(dataset_name, split, number),)
 
 
 FORMATS: Mapping[str, Format] = {
+    "idx": Format(
+        name="idx",
+        root=idx.ROOT,
+        file_names=idx.file_names,
+        open=idx.IdxShardWriter,
+        count_rows=idx.count_rows,
+        read=idx.read_rows,
+        row_bytes={"png": 785, "raw": 785},
+        parts=idx.PARTS,
+        only_raw=True,
+    ),
     "parquet": Format(
         name="parquet",
         root=parquet.ROOT,
-        file_name=parquet.file_name,
+        file_names=_one_file(parquet.file_name),
         open=parquet.ParquetShardWriter,
         count_rows=parquet.count_rows,
+        read=parquet.read_rows,
+        row_bytes={"png": 290, "raw": 175},
     ),
     "tfrecord": Format(
         name="tfrecord",
         root=tfrecord.ROOT,
-        file_name=tfrecord.file_name,
+        file_names=_one_file(tfrecord.file_name),
         open=tfrecord.TFRecordShardWriter,
         count_rows=tfrecord.count_rows,
+        read=tfrecord.read_rows,
+        row_bytes={"png": 345, "raw": 850},
+    ),
+    "webdataset": Format(
+        name="webdataset",
+        root=webdataset.ROOT,
+        file_names=_one_file(webdataset.file_name),
+        open=webdataset.WebDatasetShardWriter,
+        count_rows=webdataset.count_rows,
+        read=webdataset.read_rows,
+        row_bytes={"png": 2050, "raw": 2560},
     ),
 }
+"""Every format, in the order in which a job writes them and a spec names them."""

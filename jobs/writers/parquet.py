@@ -16,23 +16,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ganmodel.config import IMAGE_SIZE
-from ganmodel.errors import GangenError
-from jobs.writers.encode import RAW_BYTES
+from jobs.writers.encode import PGM_HEADER, RAW_BYTES, READ_ROWS, DamagedFile, EncodedRows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from jobs.writers.encode import EncodedRows, ImageEncoding
+    from jobs.writers.encode import ImageEncoding
 
 ROOT = "data"
 
 ROW_GROUP_ROWS = 10_000
 """Rows of a row group, some 3 MB of PNG: few enough to read one cheaply, enough that footers stay small."""
-
-PGM_HEADER = b"P5\n%d %d\n255\n" % (IMAGE_SIZE, IMAGE_SIZE)
-"""What leads the pixels of a raw image; netpbm's PGM format, one byte a pixel."""
 
 _IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _MAX_DATA_BYTES = 2**31 - 1
@@ -154,9 +149,50 @@ def count_rows(path: Path) -> int:
     """Return the rows that a file's footer tells of.
 
     Raises:
-        GangenError: there is no footer.
+        DamagedFile: there is no footer.
     """
     try:
         return int(pq.read_metadata(path).num_rows)
     except pa.ArrowInvalid as err:
-        raise GangenError(f"{path}: is no whole Parquet file ({err}); check the disk") from err
+        raise DamagedFile(f"{path}: is no whole Parquet file ({err}); check the disk") from err
+
+
+def read_rows(path: Path, *, image_encoding: ImageEncoding, first_row: int) -> Iterator[EncodedRows]:
+    """Yield the rows of a file; see `jobs.writers.ReadShard`.
+
+    Raises:
+        DamagedFile: the file is damaged, or its rows are others.
+    """
+    head = len(PGM_HEADER) if image_encoding == "raw" else 0
+    row = first_row
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(READ_ROWS, columns=["image", "label", "index"]):
+                index = batch.column("index").to_numpy()
+                if not np.array_equal(index, np.arange(row, row + len(index))):
+                    raise DamagedFile(
+                        f"{path}: expected rows {row:,} and on, the index column tells others",
+                        row - first_row,
+                    )
+                yield _encoded(batch, row, head)
+                row += len(index)
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as err:
+        raise DamagedFile(f"{path}: cannot be read ({' '.join(str(err).split())}); check the disk") from err
+
+
+def _encoded(batch: pa.RecordBatch, first_row: int, head: int) -> EncodedRows:
+    """Return a record batch as bytes, without the first `head` bytes of each image, over its own memory."""
+    data = batch.column("image").field("bytes")
+    _, raw_offsets, values = data.buffers()
+    count = len(data)
+    offsets = np.frombuffer(raw_offsets, np.int32)[data.offset : data.offset + count + 1].astype(np.int64)
+    images = values.to_pybytes()[offsets[0] : offsets[-1]] if values is not None else b""
+    offsets -= offsets[0]
+    if head and count:
+        pixels = np.frombuffer(images, np.uint8)[offsets[0] :]
+        if (np.diff(offsets) != head + RAW_BYTES).any():
+            raise pa.ArrowInvalid("a raw image has another size")
+        images = pixels.reshape(count, head + RAW_BYTES)[:, head:].tobytes()
+        offsets = np.arange(count + 1, dtype=np.int64) * RAW_BYTES
+    labels = batch.column("label").to_numpy().astype(np.int64)
+    return EncodedRows(data=images, offsets=offsets, labels=labels, first_row=first_row)

@@ -22,13 +22,13 @@ import numpy as np
 import pyarrow as pa
 from crc32c import crc32c
 
-from ganmodel.errors import GangenError
+from jobs.writers.encode import READ_ROWS, DamagedFile, EncodedRows, join_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from jobs.writers.encode import EncodedRows, ImageEncoding
+    from jobs.writers.encode import ImageEncoding
 
 ROOT = "tfds"
 
@@ -164,11 +164,16 @@ def count_rows(path: Path) -> int:
     """Return the records of a file, walking from frame to frame and checking every length's checksum.
 
     Raises:
-        GangenError: a length is damaged, or the file ends within a record.
+        DamagedFile: a length is damaged, or the file ends within a record.
     """
+    return sum(1 for _ in _frames(path))
+
+
+def _frames(path: Path) -> Iterator[tuple[mmap.mmap, int, int]]:
+    """Yield the file's bytes and the ends of each Example within them."""
     size_bytes = path.stat().st_size
     if size_bytes == 0:
-        return 0
+        return
     heads: dict[int, bytes] = {}
     rows = start = 0
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -182,6 +187,74 @@ def count_rows(path: Path) -> int:
             end = start + _HEAD.size + length + _FOOT.size
             if found != expected or end > size_bytes:
                 what = "ends within" if found == expected[: len(found)] else "has a damaged length in"
-                raise GangenError(f"{path}: {what} record {rows:,} at byte {start:,}; check the disk")
+                raise DamagedFile(f"{path}: {what} record {rows:,} at byte {start:,}; check the disk", rows)
+            yield data, start + _HEAD.size, end - _FOOT.size
             rows, start = rows + 1, end
-    return rows
+
+
+def read_rows(path: Path, *, image_encoding: ImageEncoding, first_row: int) -> Iterator[EncodedRows]:
+    """Yield the rows of a file; see `jobs.writers.ReadShard`.
+
+    Raises:
+        DamagedFile: the file is damaged, or its rows are others.
+    """
+    del image_encoding  # Stored as it is.
+    images: list[bytes] = []
+    labels: list[int] = []
+    row = first_row
+    for data, start, end in _frames(path):
+        example = data[start:end]
+        number = row + len(labels)
+        if data[end : end + _FOOT.size] != _FOOT.pack(_masked(crc32c(example))):
+            raise DamagedFile(
+                f"{path}: row {number:,} has a wrong checksum; check the disk", number - first_row
+            )
+        try:
+            image, index, label = _parse(example)
+        except (ValueError, IndexError) as err:
+            raise DamagedFile(f"{path}: row {number:,} is no Example of ours", number - first_row) from err
+        if index != number:
+            raise DamagedFile(
+                f"{path}: expected row {number:,}, its index tells {index:,}", number - first_row
+            )
+        images.append(image)
+        labels.append(label)
+        if len(labels) == READ_ROWS:
+            yield join_rows(images, labels, row)
+            row, images, labels = row + READ_ROWS, [], []
+    if labels:
+        yield join_rows(images, labels, row)
+
+
+def _parse(example: bytes) -> tuple[bytes, int, int]:
+    """Return image, index and label of an Example as `TFRecordShardWriter` makes it.
+
+    What the image's and the integers' sizes do not decide is the same for all, so the Example is read by building it
+    again and comparing.
+
+    Raises:
+        ValueError: it is another.
+        IndexError: it ends too early.
+    """
+    at = example.index(b"image", 0, 32) + 5
+    for _ in range(3):  # Feature, BytesList, its value: the last length is the image's.
+        length, at = _read_varint(example, at + 1)
+    image, tail = example[at : at + length], at + length
+    index, after = _read_varint(example, example.index(b"index", tail) + 11)
+    label, _ = _read_varint(example, example.index(b"label", after) + 11)
+    entries = _int_entry(b"index", _varint(index)) + _int_entry(b"label", _varint(label))
+    if example != _prefix(len(image), len(entries)) + image + entries:
+        raise ValueError("not ours")
+    return image, index, label
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    """Return the number that begins at a byte, and where the next thing begins."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+        shift += 7

@@ -44,7 +44,10 @@ GENERATE = {
         "--shard-rows: must be whole blocks of 1,000 rows, got 1,500",
     ),
     "too many shards": (["--count", "1e9", "--shard-rows", "1000"], "use at least 11,000"),
-    "unknown format": (["--format", "csv"], "--format: must be one of parquet, tfrecord, got 'csv'"),
+    "unknown format": (
+        ["--format", "csv"],
+        "--format: must be one of idx, parquet, tfrecord, webdataset, got 'csv'",
+    ),
     "format twice": (["--format", "parquet,parquet"], "--format: a format is named twice"),
     "label out of range": (["--labels", "10"], "--labels: labels are 0 to 9, got 10"),
     "label twice": (["--labels", "0=1,0=2"], "--labels: a label is named twice"),
@@ -65,7 +68,47 @@ GENERATE = {
         ["--address", "auto", "--no-wait"],
         "--no-wait: needs a cluster to submit to",
     ),
-    "object store": (["--out", "s3://bucket/x"], "--out s3://bucket/x: this version writes to folders"),
+    "store without a bucket": (
+        ["--out", "s3:///x"],
+        "--out s3:///x: needs a bucket, as in s3://bucket/folder",
+    ),
+    "unknown store": (
+        ["--out", "ftp://host/x"],
+        "--out ftp://...: must be a folder or begin with s3://, gs://, az://",
+    ),
+    "secret in a URL": (
+        ["--out", "s3://me:hunter2@bucket/x"],
+        "--out s3://...: takes no user, password or query",
+    ),
+    "shards too large for a store": (
+        ["--count", "1e12", "--out", "s3://bucket/x"],
+        "--shard-rows 100,000,000: gives tfrecord files of about 34.5 GB, an object store takes 5 GB; use at most 13,",
+    ),
+    "splits unreadable": (
+        ["--splits", "train"],
+        "--splits: cannot read 'train'; write shares as in train=0.9,",
+    ),
+    "split that all readers take for everything": (
+        ["--splits", "all=1,b=1"],
+        "--splits: 'all' is no name for a split",
+    ),
+    "split with a dash": (["--splits", "a-b=1"], "--splits: 'a-b' is no name for a split"),
+    "split that begins with another": (
+        ["--splits", "t=1,test=1"],
+        "may begin with another, got 't' and 'test'",
+    ),
+    "split named twice": (["--splits", "a=1,a=1"], "no name may begin with another, got 'a' and 'a'"),
+    "split of nothing": (["--splits", "a=1,b=0"], "--splits: shares must be positive"),
+    "split without rows": (["--splits", "a=0.9,b=0.1"], "--splits: 'b' would have no rows of 1,000"),
+    "extension of nowhere": (["--extend"], "--extend: needs --out"),
+    "extension of nothing": (
+        ["--extend", "--out", "x"],
+        "holds no data set; leave --extend away to make one",
+    ),
+    "no such labels": (
+        ["--labels", "file:nowhere.txt"],
+        "nowhere.txt: cannot be read (No such file or directory)",
+    ),
     "no cluster to submit to": (["--no-wait"], "--no-wait: needs a cluster to submit to"),
     "address unreadable": (["--address", "nonsense"], "--address"),
     "more workers than sense": (["--workers", "5000"], "--workers: at most "),
@@ -218,12 +261,13 @@ def test_a_folder_of_other_files_is_left_alone_with_exit_code_4(
 def test_another_data_set_is_left_alone_with_exit_code_4_and_the_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from jobs.manifest import COMMITS, PLAN_FILE
-    from jobs.requests import generate_spec
+    from jobs.plan_files import COMMITS, PLAN_FILE
+    from jobs.requests_generate import generate_spec
 
     spec = generate_spec(
         count="1000", out=str(tmp_path), model="pretrained", formats="parquet", shard_rows=None, labels="balanced",
-        seed=7, truncation=1.0, image_encoding="png", workers=None, gpus_per_worker=0,
+        seed=7, truncation=1.0, image_encoding="png", splits=None, extend=False, repair=False, workers=None,
+        gpus_per_worker=0,
     )  # fmt: skip
     (tmp_path / PLAN_FILE).parent.mkdir()
     (tmp_path / PLAN_FILE).write_text(spec.dataset.model_dump_json())

@@ -151,6 +151,24 @@ def test_what_travels_is_the_two_packages_and_is_far_below_rays_limit():
     assert not re.search("token", str(runtime_env()), re.IGNORECASE)
 
 
+def test_where_a_store_is_travels_and_what_opens_it_does_not(monkeypatch):
+    secret = "an-obvious-secret-0123456789"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://10.0.0.1:9000")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://me:{secret}@10.0.0.1:9000")
+    for name in (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AZURE_STORAGE_ACCOUNT_KEY",
+    ):
+        monkeypatch.setenv(name, secret)
+    variables = runtime_env()["env_vars"]
+    assert variables["AWS_ENDPOINT_URL"] == "http://10.0.0.1:9000"
+    assert variables["AWS_REGION"] == "eu-central-1"
+    assert secret not in str(variables)
+
+
 def test_a_package_too_large_to_travel_is_refused_before_the_upload(tmp_path):
     (tmp_path / "weights").write_bytes(bytes(3 * 2**20))
     (tmp_path / "__pycache__").mkdir()

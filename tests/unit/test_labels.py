@@ -208,11 +208,19 @@ def test_expected_counts_are_right_to_within_one_and_sum_to_the_rows(classes, nu
     assert all(abs(count - np.count_nonzero(drawn == k)) <= 1 for k, count in counts.items())
 
 
-@pytest.mark.parametrize("text", ["uniform", "0=1,1=2"])
-def test_drawn_rules_expect_no_exact_counts(text):
-    rule = parse_labels(text)
+def test_a_rule_that_draws_each_row_for_itself_expects_no_exact_counts():
+    rule = parse_labels("uniform")
     assert not rule.is_exact
     assert rule.expected_counts(1000) is None
+
+
+@given(shares=weightings, blocks=st.integers(0, 5))
+def test_shares_are_expected_to_the_row_where_a_block_ends(shares, blocks):
+    rule = parse_labels(",".join(f"{k}={share}" for k, share in shares.items()))
+    drawn = draw(rule, 0, blocks) if blocks else np.zeros(0, int)
+    assert rule.is_exact
+    expected = rule.expected_counts(len(drawn))
+    assert expected == {k: int(np.count_nonzero(drawn == k)) for k in rule.classes}
 
 
 def test_a_rule_is_a_value():

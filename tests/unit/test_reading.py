@@ -9,10 +9,11 @@ import pytest
 
 from ganmodel.errors import DataError
 from ganmodel.weights import file_sha256
-from jobs.manifest import MANIFEST_FILE, PLAN_FILE, FileRecord, ShardRecord, build_manifest, to_json
+from jobs.dataset_spec import DatasetSpec
+from jobs.manifest import FileRecord, ShardRecord, build_manifest, to_json
 from jobs.plan import Plan
+from jobs.plan_files import MANIFEST_FILE, PLAN_FILE
 from jobs.reading import open_dataset, read_rows
-from jobs.specs import DatasetSpec
 from jobs.writers import FORMATS
 from jobs.writers.encode import encode_rows
 
@@ -31,17 +32,21 @@ def write_dataset(folder: Path, formats: tuple[str, ...], image_encoding: str) -
     for task in plan.tasks():
         files = {}
         rows = slice(task.first_row, task.end_row)
+        names = plan.file_names(task)
         for name in formats:
-            file = FORMATS[name].file_name(spec.name, "train", task.index)
-            path = folder / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            writer = FORMATS[name].open(path, image_encoding=image_encoding, class_names=spec.class_names)
-            writer.append(encode_rows(IMAGES[rows], LABELS[rows], task.first_row, image_encoding))
+            kind, paths = FORMATS[name], [folder / names[key] for key in FORMATS[name].keys]
+            for path in paths:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            encoding = kind.stored_as(image_encoding)
+            writer = kind.open(*paths, image_encoding=encoding, class_names=spec.class_names)
+            writer.append(encode_rows(IMAGES[rows], LABELS[rows], task.first_row, encoding))
             writer.close()
-            files[name] = FileRecord(name=file, size_bytes=path.stat().st_size, sha256=file_sha256(path))
+            for key, path in zip(kind.keys, paths, strict=True):
+                size = path.stat().st_size
+                files[key] = FileRecord(name=names[key], size_bytes=size, sha256=file_sha256(path))
         record = ShardRecord(
-            plan_digest=plan.digest, index=task.index, first_row=task.first_row, num_rows=task.num_rows, files=files,
-            rows_digest="0" * 64, label_counts={}, device={}, seconds={},
+            recipe_digest=plan.recipe_digest(0), index=task.index, first_row=task.first_row, num_rows=task.num_rows,
+            files=files, rows_digest="0" * 64, label_counts={}, device={}, seconds={},
         )  # fmt: skip
         records.append(record)
     (folder / MANIFEST_FILE).parent.mkdir()
@@ -49,9 +54,8 @@ def write_dataset(folder: Path, formats: tuple[str, ...], image_encoding: str) -
     (folder / MANIFEST_FILE).write_text(to_json(manifest))
 
 
-@pytest.mark.tf
 @pytest.mark.parametrize("image_encoding", ["png", "raw"])
-@pytest.mark.parametrize("formats", [("parquet",), ("tfrecord",), ("parquet", "tfrecord")])
+@pytest.mark.parametrize("formats", [("parquet",), ("tfrecord",), ("webdataset",), ("idx", "parquet")])
 @pytest.mark.parametrize("count", [COUNT, 1001, 1])
 def test_rows_are_read_back_from_every_format(
     formats: tuple[str, ...], image_encoding: str, count: int, tmp_path: Path

@@ -1,3 +1,5 @@
+"""What only a disk can do wrong; what every storage does is in test_storage_contract.py."""
+
 from __future__ import annotations
 
 import errno
@@ -6,53 +8,19 @@ from pathlib import Path
 import pytest
 
 from ganmodel.errors import CommitConflict, SpecError
-from jobs.storage import PENDING, LocalStorage, TargetError, open_storage, target_errors
+from jobs.local_storage import LocalStorage
+from jobs.storage import Storage, TargetError, open_storage, target_errors
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> LocalStorage:
+def storage(tmp_path: Path) -> Storage:
     storage = LocalStorage(str(tmp_path / "out"))
     storage.prepare()
     return storage
 
 
-def test_second_creation_is_refused_and_first_survives(storage: LocalStorage) -> None:
-    storage.create_once("once.json", "first")
-    with pytest.raises(CommitConflict, match=r"once\.json was written by another run"):
-        storage.create_once("once.json", "second")
-    assert storage.read("once.json") == b"first"
-    assert storage.names(f"{PENDING}/tmp") == []
-
-
-def test_a_published_file_stays_hidden_until_its_folder_is_revealed(storage: LocalStorage) -> None:
-    temporary = storage.temporary("data/a.bin")
-    temporary.write_bytes(b"rows")
-    storage.publish(temporary, "data/a.bin")
-    assert not storage.path("data").exists()
-    assert storage.size("data/a.bin") == 4
-    storage.reveal("data")
-    storage.reveal("data")  # A crash after the first one is continued by a second.
-    assert storage.path("data/a.bin").read_bytes() == b"rows"
-    assert storage.size("data/a.bin") == 4
-    assert storage.size("data/none.bin") is None
-
-
-def test_a_file_that_was_lost_after_the_reveal_is_put_back(storage: LocalStorage) -> None:
-    for name in ("data/a.bin", "data/b.bin"):
-        temporary = storage.temporary(name)
-        temporary.write_bytes(b"rows")
-        storage.publish(temporary, name)
-    storage.reveal("data")
-    storage.path("data/a.bin").unlink()
-    again = storage.temporary("data/a.bin")
-    again.write_bytes(b"rows")
-    storage.publish(again, "data/a.bin")
-    storage.reveal("data")
-    assert storage.names("data") == ["a.bin", "b.bin"]
-
-
 def test_a_write_that_fails_half_way_leaves_the_old_content(
-    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage.write_whole("card.md", "old")
 
@@ -62,8 +30,10 @@ def test_a_write_that_fails_half_way_leaves_the_old_content(
     monkeypatch.setattr("os.fsync", refuse)
     with pytest.raises(OSError, match="No space"):
         storage.write_whole("card.md", "new")
+    with pytest.raises(OSError, match="No space"):
+        storage.create_once("once.json", "new")
     assert storage.read("card.md") == b"old"
-    assert storage.names("") == ["card.md"]
+    assert list(storage.sizes()) == ["card.md"]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
@@ -84,17 +54,32 @@ def test_a_target_below_a_file_is_refused(tmp_path: Path) -> None:
         LocalStorage(str(tmp_path / "file/out")).prepare()
 
 
-def test_places_this_version_cannot_write_to_are_refused() -> None:
-    with pytest.raises(SpecError, match="s3://"):
-        open_storage("s3://bucket/digits")
-    assert open_storage("file:///tmp/x").root == Path("/tmp/x")
+def test_two_runs_cannot_hold_the_lock_of_a_folder(storage: Storage, tmp_path: Path) -> None:
+    assert storage.has_lock
+    with (
+        storage.lock(),
+        pytest.raises(CommitConflict, match="another run"),
+        LocalStorage(str(tmp_path / "out")).lock(),
+    ):
+        pass
 
 
-def test_temporaries_of_a_crash_are_swept_and_published_files_stay(storage: LocalStorage) -> None:
-    storage.temporary("data/half.bin").write_bytes(b"ha")
-    whole = storage.temporary("data/whole.bin")
-    whole.write_bytes(b"whole")
-    storage.publish(whole, "data/whole.bin")
-    storage.sweep_temporaries()
-    assert storage.names(f"{PENDING}/tmp") == []
-    assert storage.size("data/whole.bin") == 5
+def test_scratch_of_a_crash_is_swept(storage: Storage, tmp_path: Path) -> None:
+    left_behind = storage.scratch("data/half.bin").__enter__()
+    left_behind.write_bytes(b"ha")
+    storage.sweep()
+    assert storage.sizes() == {}
+
+
+@pytest.mark.parametrize(
+    ("out", "url"),
+    [("/tmp/x", "/tmp/x"), ("file:///tmp/x", "/tmp/x"), ("file:///tmp/a%20b", "/tmp/a b")],
+)
+def test_a_path_and_a_file_url_name_the_same_folder(out: str, url: str) -> None:
+    assert open_storage(out).url == url
+
+
+@pytest.mark.parametrize("out", ["file://x/y", "file://", "ftp://host/x", "http://host/x", "://x"])
+def test_places_nobody_can_write_to_are_refused(out: str) -> None:
+    with pytest.raises(SpecError, match=f"--out {out.partition('://')[0]}://.*: "):
+        open_storage(out)

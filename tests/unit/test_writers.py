@@ -7,6 +7,7 @@ import gc
 import io
 import json
 import resource
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -18,11 +19,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ganmodel.errors import GangenError
-from jobs.card import CardFacts, render_card
+from ganmodel.png import decode_png_batch, encode_png
+from jobs.card import CardFacts, SplitFacts, render_card
 from jobs.tfds_metadata import TfdsDataset, TfdsSplit, render_metadata
-from jobs.writers import FORMATS
-from jobs.writers.encode import EncodedRows, encode_rows
-from jobs.writers.parquet import PGM_HEADER, ROW_GROUP_ROWS
+from jobs.writers import FORMATS, format_of
+from jobs.writers.encode import PGM_HEADER, EncodedRows, decode_rows, encode_rows
+from jobs.writers.parquet import ROW_GROUP_ROWS
 
 GOLDEN_RECORD = (
     "36000000000000004f578cef0a340a110a05696d61676512080a060a04504e47210a0f0a05696e64"
@@ -44,7 +46,9 @@ def random_rows(count, first_row=0, seed=0):
 def write(path, format_name, encoding, counts, first_row=0):
     """Write appends of `counts` rows; return all images and labels."""
     images, labels = random_rows(sum(counts), first_row)
-    writer = FORMATS[format_name].open(path, image_encoding=encoding, class_names=CLASSES)
+    writer = FORMATS[format_name].open(
+        *files(path, format_name), image_encoding=encoding, class_names=CLASSES
+    )
     start = 0
     for count in counts:
         cut = slice(start, start + count)
@@ -54,13 +58,25 @@ def write(path, format_name, encoding, counts, first_row=0):
     return images, labels
 
 
+def files(path, format_name):
+    """Return the paths of a shard's files: `path` itself, or one a part beside it."""
+    return [path.with_name(path.name + key.removeprefix(format_name)) for key in FORMATS[format_name].keys]
+
+
+def count_rows(path, format_name):
+    return FORMATS[format_name].count_rows(*files(path, format_name))
+
+
 def decoded(data):
     return np.asarray(Image.open(io.BytesIO(data)))
 
 
-@pytest.fixture(params=[(f, e) for f in FORMATS for e in ENCODINGS], ids="-".join)
+KINDS = [(f.name, e) for f in FORMATS.values() for e in ENCODINGS if f.stored_as(e) == e]
+
+
+@pytest.fixture(params=KINDS, ids="-".join)
 def kind(request):
-    """A format's name and an image encoding."""
+    """A format's name and an image encoding that it can store."""
     return request.param
 
 
@@ -101,45 +117,115 @@ def test_files_are_named_for_a_dataset_that_can_grow():
     assert FORMATS["parquet"].file_name("gangen_mnist", "train", 42) == "data/train-00042.parquet"
     name = FORMATS["tfrecord"].file_name("gangen_mnist", "train", 42)
     assert name == "tfds/gangen_mnist/1.0.0/gangen_mnist-train.tfrecord-00042"
+    assert FORMATS["webdataset"].file_name("gangen_mnist", "test", 42) == "webdataset/test-00042.tar"
+
+
+def test_idx_files_have_the_names_that_mnist_loaders_look_for_in_a_folder():
+    idx = FORMATS["idx"]
+    assert idx.file_names("d", "train", 42) == (
+        "idx/00042/train-images-idx3-ubyte",
+        "idx/00042/train-labels-idx1-ubyte",
+    )
+    assert idx.file_names("d", "test", 42) == (
+        "idx/00042/t10k-images-idx3-ubyte",
+        "idx/00042/t10k-labels-idx1-ubyte",
+    )
 
 
 def test_every_format_is_found_by_its_name_and_keeps_to_its_folder():
     for name, kind in FORMATS.items():
-        assert kind.name == name
-        assert kind.file_name("d", "train", 0).startswith(f"{kind.root}/")
+        assert kind.name == name == format_of(kind.keys[-1])
+        names = [*kind.file_names("d", "train", 0), *kind.file_names("d", "test", 0)]
+        assert len(set(names)) == 2 * len(kind.keys)
+        assert all(file.startswith(f"{kind.root}/") for file in names)
+    assert list(FORMATS) == sorted(FORMATS)
 
 
 def test_equal_rows_give_equal_bytes(tmp_path, kind):
-    for name in ("a", "b"):
-        write(tmp_path / name, *kind, [1000, 1000, 500])
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    for name, counts in (("a", [1000, 1000, 500]), ("b", [1000, 1000, 500])):
+        write(tmp_path / name, *kind, counts)
+    for one, other in zip(files(tmp_path / "a", kind[0]), files(tmp_path / "b", kind[0]), strict=True):
+        assert one.read_bytes() == other.read_bytes()
 
 
 def test_a_writer_replaces_what_an_earlier_attempt_left(tmp_path, kind):
-    path = tmp_path / "shard"
-    path.write_bytes(bytes(10**6))
-    write(path, *kind, [10])
-    assert FORMATS[kind[0]].count_rows(path) == 10
+    for path in files(tmp_path / "shard", kind[0]):
+        path.write_bytes(bytes(10**6))
+    write(tmp_path / "shard", *kind, [10])
+    assert count_rows(tmp_path / "shard", kind[0]) == 10
 
 
 @pytest.mark.parametrize("counts", [[], [0], [1], [3, 0, 4]])
 def test_rows_are_counted_from_the_file(tmp_path, kind, counts):
     write(tmp_path / "shard", *kind, counts)
-    assert FORMATS[kind[0]].count_rows(tmp_path / "shard") == sum(counts)
+    assert count_rows(tmp_path / "shard", kind[0]) == sum(counts)
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_a_file_that_ends_too_early_is_noticed_wherever_it_ends(tmp_path, format_name):
+    shard = tmp_path / "shard"
+    write(shard, format_name, FORMATS[format_name].stored_as("png"), [4])
+    for path in files(shard, format_name):
+        whole = path.read_bytes()
+        for size in range(len(whole)):
+            path.write_bytes(whole[:size])
+            try:
+                assert count_rows(shard, format_name) < 4
+            except GangenError as err:
+                assert str(path) in str(err)  # noqa: PT017 - a cut between two records raises nothing
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("first_row", [0, 10**6, 10**12 - 2500])
+def test_every_format_reads_back_what_was_written(tmp_path, kind, first_row):
+    format_name, encoding = kind
+    images, labels = write(tmp_path / "shard", *kind, [1000, 1000, 500], first_row)
+    read = FORMATS[format_name].read(
+        *files(tmp_path / "shard", format_name), image_encoding=encoding, first_row=first_row
+    )
+    blocks = list(read)
+    assert [rows.num_rows for rows in blocks] == [1000, 1000, 500]
+    assert [rows.first_row for rows in blocks] == [first_row, first_row + 1000, first_row + 2000]
+    assert (np.concatenate([rows.labels for rows in blocks]) == labels).all()
+    assert (np.concatenate([decode_rows(rows, encoding) for rows in blocks]) == images).all()
+    for rows in blocks:
+        again = encode_rows(decode_rows(rows, encoding), rows.labels, rows.first_row, encoding)
+        assert (again.data, again.offsets.tolist()) == (rows.data, rows.offsets.tolist())
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k[0] != "idx"], ids="-".join)
+def test_rows_of_another_place_are_noticed_where_the_file_tells_its_own(tmp_path, kind):
+    write(tmp_path / "shard", *kind, [10], first_row=1000)
+    with pytest.raises(GangenError, match="expected row"):
+        list(FORMATS[kind[0]].read(tmp_path / "shard", image_encoding=kind[1], first_row=0))
+
+
+@pytest.mark.parametrize("at", [-30, 300])
+def test_a_flipped_bit_in_a_record_is_noticed_on_reading(tmp_path, at):
     path = tmp_path / "shard"
-    write(path, format_name, "png", [4])
-    whole = path.read_bytes()
-    count_rows = FORMATS[format_name].count_rows
-    for size in range(len(whole)):
-        path.write_bytes(whole[:size])
-        try:
-            assert count_rows(path) < 4
-        except GangenError as err:
-            assert str(path) in str(err)  # noqa: PT017 - a cut between two records raises nothing
+    write(path, "tfrecord", "raw", [3])
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(GangenError, match="wrong checksum"):
+        list(FORMATS["tfrecord"].read(path, image_encoding="raw", first_row=0))
+
+
+@given(data=st.data())
+def test_any_flipped_bit_of_a_png_is_noticed_or_changes_no_pixel(data):
+    images, labels = random_rows(1)
+    rows = encode_rows(images, labels, 0, "png")
+    damaged = bytearray(rows.data)
+    damaged[data.draw(st.integers(0, len(damaged) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    with pytest.raises(ValueError, match="image 0 is damaged"):
+        decode_rows(replace(rows, data=bytes(damaged)), "png")
+
+
+def test_a_png_of_other_software_is_refused_and_not_misread():
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(784, dtype=np.uint8).reshape(28, 28)).save(buffer, "png")
+    with pytest.raises(ValueError, match="image 1 is"):
+        decode_png_batch([encode_png(np.zeros((28, 28), np.uint8)), buffer.getvalue()], 28, 28)
 
 
 def test_a_dropped_parquet_writer_reads_well_and_lacks_rows(tmp_path):
@@ -169,7 +255,9 @@ def test_a_disk_that_refuses_is_the_systems_own_error_and_raised_once(tmp_path, 
 
 
 def fill(path, format_name, encoding, appends):
-    writer = FORMATS[format_name].open(path, image_encoding=encoding, class_names=CLASSES)
+    writer = FORMATS[format_name].open(
+        *files(path, format_name), image_encoding=encoding, class_names=CLASSES
+    )
     for rows in appends:
         writer.append(rows)
     writer.close()
@@ -307,6 +395,10 @@ def test_tfds_metadata_has_every_shard_and_nothing_that_tfds_does_not_know():
     assert texts["label.labels.txt"].split() == list(CLASSES)
 
 
+def splits(size_bytes, shard_rows=(1000, 500)):
+    return {"train": SplitFacts(num_rows=sum(shard_rows), shard_rows=shard_rows, size_bytes=size_bytes)}
+
+
 def card_facts(**changes):
     values = {
         "name": "gangen_mnist",
@@ -314,8 +406,7 @@ def card_facts(**changes):
         "summary": "Synthetic digits.",
         "class_names": CLASSES,
         "label_counts": {3: 500, 7: 1000},
-        "num_shards": 2,
-        "size_bytes": {"parquet": 123_456, "tfrecord": 234_567},
+        "splits": splits({"parquet": 123_456, "tfrecord": 234_567}),
         "image_encoding": "png",
         "provenance": {"seed": 3, "label rule": "3|7"},
     }
@@ -355,17 +446,18 @@ def test_card_names_counts_provenance_and_every_library():
 
 def test_card_without_parquet_promises_nothing_to_huggingface():
     quality = {"FID": {"value": 1.51234, "real": 1, "samples": 10_000, "reference": "mnist, test split"}}
-    card = render_card(card_facts(size_bytes={"tfrecord": 1}, preview=None, quality=quality))
+    card = render_card(card_facts(splits=splits({"tfrecord": 1}), preview=None, quality=quality))
     assert not {"configs", "dataset_info"} & set(front_matter(card))
-    assert "parquet" not in card
+    assert "parquet/" not in card
+    assert "load_dataset" not in card
     assert "preview" not in card
     assert "| FID | 1.512 | 1 | 10,000 | mnist, test split |" in card
 
 
 def test_card_without_tfrecord_does_not_mention_it():
-    card = render_card(card_facts(size_bytes={"parquet": 1}))
+    card = render_card(card_facts(splits=splits({"parquet": 1})))
     assert "tfds" not in card
-    assert "TFRecord" not in card
+    assert "TFRecordDataset" not in card
 
 
 @pytest.mark.parametrize(

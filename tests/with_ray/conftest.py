@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from s3_server import CREDENTIALS
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # A shell that puts pytest in the background has SIGINT ignored, and every child would inherit that.
@@ -118,6 +119,8 @@ def start_head(folder: Path, dashboard_port: int) -> subprocess.Popen[bytes]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Its nodes may open a store; where one is they learn from the job.
+        **{name: CREDENTIALS[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")},
     }
     with (folder / "head.log").open("wb") as log:
         return subprocess.Popen(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.manifest import MANIFEST_FILE
+from jobs.plan_files import MANIFEST_FILE
 from jobs.remote import JobsClient
 
 pytestmark = [pytest.mark.ray_local, pytest.mark.tf]

@@ -97,7 +97,7 @@ def test_a_model_is_measured_in_every_way_and_the_page_and_the_json_tell_the_sam
     page = (report / PAGE_FILE).read_text()
     assert "http:" not in page
     assert "https:" not in page
-    assert page.count("data:image/png;base64,") == 10 + 24
+    assert page.count("data:image/png;base64,") == 10 + 30
     assert "<figcaption>d_loss</figcaption>" in page
     assert "extractors: none ships for this training split of digits" in done.stderr
     assert "Traceback" not in done.stderr

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.card import CardFacts, render_card
+from jobs.card import CardFacts, SplitFacts, render_card
 from jobs.tfds_metadata import TfdsDataset, TfdsSplit, render_metadata
 from jobs.writers import FORMATS
 from jobs.writers.encode import EncodedRows, encode_rows
@@ -64,14 +64,15 @@ def dataset(request, tmp_path_factory):
     for kind in FORMATS.values():
         first, size_bytes[kind.name] = 0, 0
         for shard, rows in enumerate(SHARD_ROWS):
-            path = root / kind.file_name(NAME, "train", shard)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            writer = kind.open(path, image_encoding=encoding, class_names=CLASSES)
+            paths = [root / name for name in kind.file_names(NAME, "train", shard)]
+            paths[0].parent.mkdir(parents=True, exist_ok=True)
+            stored = kind.stored_as(encoding)
+            writer = kind.open(*paths, image_encoding=stored, class_names=CLASSES)
             cut = slice(first, first + rows)
-            writer.append(encode_rows(images[cut], labels[cut], first, encoding))
+            writer.append(encode_rows(images[cut], labels[cut], first, stored))
             writer.close()
             first += rows
-            size_bytes[kind.name] += path.stat().st_size
+            size_bytes[kind.name] += sum(path.stat().st_size for path in paths)
     split = TfdsSplit(shard_rows=SHARD_ROWS, size_bytes=size_bytes["tfrecord"])
     metadata = TfdsDataset(
         name=NAME,
@@ -90,8 +91,7 @@ def dataset(request, tmp_path_factory):
         summary="Noise.",
         class_names=CLASSES,
         label_counts={label: int((labels == label).sum()) for label in range(10)},
-        num_shards=len(SHARD_ROWS),
-        size_bytes=size_bytes,
+        splits={"train": SplitFacts(num_rows=count, shard_rows=SHARD_ROWS, size_bytes=size_bytes)},
         image_encoding=encoding,
         provenance={"seed": 0},
     )
@@ -153,7 +153,9 @@ def test_huggingface_refuses_a_folder_that_lacks_a_shard(hf, dataset, tmp_path):
 
 
 def test_huggingface_finds_nothing_to_load_without_parquet(hf, dataset, tmp_path):
-    root = shutil.copytree(dataset.root, tmp_path / "tfrecord-only", ignore=shutil.ignore_patterns("data"))
+    root = shutil.copytree(
+        dataset.root, tmp_path / "tfrecord-only", ignore=shutil.ignore_patterns("data", "webdataset")
+    )
     (root / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
     with pytest.raises(hf.exceptions.DataFilesNotFoundError):
         hf.load_dataset(str(root))
@@ -335,6 +337,22 @@ def test_the_cards_tensorflow_examples_run(tfds, dataset, word):
     # TFDS interleaves the files; noise is unlike any other noise, so sorting restores one order.
     given = sorted(zip((image.tobytes() for image in images), labels, strict=True))
     assert given == sorted(zip((image.tobytes() for image in dataset.images), dataset.labels, strict=True))
+
+
+def test_the_cards_idx_example_runs(dataset):
+    names = run_example(dataset, "idx3-ubyte")
+    assert (names["images"] == dataset.images[: SHARD_ROWS[0]]).all()
+    assert (names["labels"] == dataset.labels[: SHARD_ROWS[0]]).all()
+
+
+# webdataset 1.0 leaves the archives for the garbage collector to close.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_the_cards_webdataset_example_runs_and_has_every_row_in_order(dataset):
+    pytest.importorskip("webdataset")
+    names = run_example(dataset, "webdataset.WebDataset")
+    assert (names["image"] == dataset.images[0]).all()
+    images, labels = zip(*names["rows"], strict=True)
+    dataset.check(np.stack(images), labels, range(len(labels)))
 
 
 @pytest.mark.ray_local

@@ -1,0 +1,46 @@
+"""Checks of what was typed that several commands share; each failure is one line that names the option."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ganmodel.errors import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+def absolute(path: str, option: str) -> str:
+    """Return a path made absolute: the job may run in another folder.
+
+    Raises:
+        SpecError: it is a URL, or names no user's home.
+    """
+    if "://" in path:
+        raise SpecError(f"{option}: this version takes folders that every node sees, got {path}")
+    try:
+        return str(Path(path).expanduser().absolute())
+    except RuntimeError as err:
+        raise SpecError(f"{option}: {path} names no user's home ({err})") from err
+
+
+def one_of(option: str, value: str, choices: Collection[str]) -> None:
+    """Refuse a word that is none of `choices`.
+
+    Raises:
+        SpecError: it is none.
+    """
+    if value not in choices:
+        raise SpecError(f"{option}: must be one of {', '.join(choices)}, got '{value}'")
+
+
+def in_range(option: str, value: float | None, above: float, most: float) -> None:
+    """Refuse a number that is not in (above, most]; None passes.
+
+    Raises:
+        SpecError: it is not.
+    """
+    if value is not None and not (math.isfinite(value) and above < value <= most):
+        raise SpecError(f"{option}: must be above {above:g} and at most {most:g}, got {value:g}")

@@ -1,0 +1,144 @@
+"""Commands on data sets that are there: they need neither Ray nor, but for drawing again, TensorFlow."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from ganmodel.errors import DamageFound, DataError, GangenError, SpecError
+from ganmodel.model_dir import read_model
+from jobs.checks import absolute, in_range, one_of
+from jobs.export import export, exported_spec
+from jobs.label_store import labels_of
+from jobs.progress import Reporter
+from jobs.regenerate import Regenerator
+from jobs.render import to_json
+from jobs.render_dataset import export_text, status_text, verify_text
+from jobs.requests_generate import parse_formats
+from jobs.run_notes import read_notes
+from jobs.status import continuing, model_folder, status
+from jobs.storage import open_storage
+from jobs.verify import finished_manifest, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jobs.manifest import Manifest
+    from jobs.storage import Storage
+    from jobs.verify import Report
+
+
+def run_verify(dataset: str, *, full: bool, fraction: float | None, model: str | None, as_json: bool) -> None:
+    """Carry out `gangen verify`.
+
+    Raises:
+        DamageFound: the data set is not what its manifest says; what was found has been printed.
+    """
+    in_range("--regenerate", fraction, 0, 1)
+    if model is not None and fraction is None:
+        raise SpecError("--model: is of use with --regenerate alone")
+    with _place(dataset) as storage:
+        manifest = finished_manifest(storage)
+        folder = _model_of(storage, manifest, model) if fraction is not None else ""
+        with Reporter("verifying", "rows", manifest.num_rows, 0) as reporter:
+            ends = [shard.first_row + shard.num_rows for shard in manifest.shards]
+            report = verify(
+                storage, manifest, full=full, on_shard=lambda done: reporter.update(ends[done - 1])
+            )
+        if fraction is not None:
+            _draw_again(storage, manifest, report, folder, fraction)
+        facts = report.facts()
+        repair = shlex.join([*continuing(storage.url, manifest.spec, read_notes(storage)), "--repair"])
+        after = (
+            shlex.join(["gangen", "verify", storage.url, "--full"])
+            if not full
+            else f"gangen status {storage.url}"
+        )
+        facts["next"] = repair if report.bad_shards else after
+        typer.echo(to_json(facts) if as_json else verify_text(facts, report.faults, facts["next"]))
+        if report.faults:
+            first = str(report.faults[0])
+            raise DamageFound(f"{storage.url}: {len(report.faults):,} faults (first: {first})")
+
+
+def run_status(dataset: str, *, as_json: bool) -> None:
+    """Carry out `gangen status`."""
+    with _place(dataset) as storage:
+        facts = status(storage)
+    typer.echo(to_json(facts) if as_json else status_text(facts))
+
+
+def run_export(dataset: str, *, formats: str, out: str, image_encoding: str | None, as_json: bool) -> None:
+    """Carry out `gangen export`."""
+    chosen = parse_formats(formats, "--to")
+    if image_encoding is not None:
+        one_of("--image-encoding", image_encoding, ("png", "raw"))
+    began = time.monotonic()
+    with _place(dataset) as storage:
+        manifest = finished_manifest(storage)
+    spec = exported_spec(manifest.spec, chosen, image_encoding)
+    target = open_storage(out if "://" in out else absolute(out, "--out"))
+    if target.url == storage.url:
+        raise SpecError(f"--out {target.url}: is the data set itself; choose another folder")
+    with Reporter("exporting", "rows", manifest.num_rows, 0) as reporter:
+        ends = [shard.first_row + shard.num_rows for shard in manifest.shards]
+        made, shards = export(storage, manifest, target, spec, lambda done: reporter.update(ends[done - 1]))
+    facts = {
+        "status": "committed",
+        "out": target.url,
+        "rows": made.num_rows,
+        "shards": len(made.shards),
+        "shards_made": shards,
+        "size_bytes": made.size_bytes,
+        "plan_digest": made.plan_digest,
+        "rows_digest": made.rows_digest,
+        "seconds": time.monotonic() - began,
+    }
+    typer.echo(to_json(facts) if as_json else export_text(facts))
+
+
+@contextmanager
+def _place(dataset: str) -> Iterator[Storage]:
+    """Open a data set that is there; what storage says of `--out` is said of it."""
+    try:
+        yield open_storage(dataset if "://" in dataset else absolute(dataset, "DATASET"))
+    except GangenError as err:
+        text = str(err)
+        if not text.startswith("--out "):
+            raise
+        raise DataError(text.removeprefix("--out ")) from err
+
+
+def _model_of(storage: Storage, manifest: Manifest, model: str | None) -> str:
+    """Return the folder of the model that drew a data set.
+
+    Raises:
+        SpecError: it is not known, or the one given is another.
+    """
+    if model is None:
+        model = model_folder(manifest.spec, read_notes(storage))
+        if model is None:
+            raise SpecError(
+                f"--regenerate: the model of digest {manifest.spec.model_digest[:12]} is not where it was; give --model"
+            )
+    digest = read_model(model).digest
+    if digest != manifest.spec.model_digest:
+        raise SpecError(
+            f"--model {model}: has digest {digest[:12]}, the manifest names {manifest.spec.model_digest[:12]}; "
+            "give the folder of the model that made the data set"
+        )
+    return model
+
+
+def _draw_again(storage: Storage, manifest: Manifest, report: Report, model: str, fraction: float) -> None:
+    from ganmodel.sampler import Sampler
+
+    began = time.monotonic()
+    regenerator = Regenerator(manifest, labels_of(manifest.spec, storage), Sampler(model), model)
+    report.faults += regenerator.check(storage, fraction)
+    report.regenerated = regenerator.done
+    report.seconds += time.monotonic() - began

@@ -1,0 +1,73 @@
+"""What `gangen verify`, `status` and `export` print: the text twins of their JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobs.faults import Fault
+from jobs.render import size_text
+
+MAX_FAULTS = 20
+"""Faults that are printed; `--json` has them all."""
+
+
+def verify_text(facts: dict[str, Any], faults: list[Fault], command: str) -> str:
+    """Return the text of a check; `command` is what to run next."""
+    size = f"{facts['rows']:,} rows in {facts['shards']:,} shards"
+    lines = [f"good: {facts['dataset']} holds {size} as its manifest says"]
+    if faults:
+        lines = [f"damaged: {facts['dataset']} ({size}) has {len(faults):,} faults"]
+        lines += [f"  {fault}" for fault in faults[:MAX_FAULTS]]
+        if len(faults) > MAX_FAULTS:
+            lines.append(f"  and {len(faults) - MAX_FAULTS:,} more; --json has them all")
+    checked = (
+        "every byte and row" if facts["full"] else "manifest, sizes and footers (--full reads every row)"
+    )
+    lines.append(f"  checked   {checked}, in {facts['seconds']:.1f} s")
+    if again := facts["regenerated"]:
+        rest = again["blocks"] - again["exact_blocks"]
+        text = f"{again['exact_blocks']:,} blocks byte for byte"
+        if rest:
+            text += f", {rest:,} of another device within one grey level (found {again['levels']})"
+        lines.append(f"  drawn     {text}")
+    return "\n".join([*lines, f"next: {command}"])
+
+
+def status_text(facts: dict[str, Any]) -> str:
+    """Return the text twin of `jobs.status.status`."""
+    lines = [
+        f"{facts['status']}: {facts['dataset']}",
+        f"  rows      {facts['rows_done']:,} of {facts['rows']:,}",
+        f"  shards    {facts['shards_done']:,} of {facts['shards']:,}",
+        f"  splits    {', '.join(f'{name} {rows:,}' for name, rows in facts['splits'].items())}",
+        f"  size      {', '.join(f'{name} {size_text(size)}' for name, size in facts['size_bytes'].items())}",
+    ]
+    if len(facts["segments"]) > 1:
+        lines.append(f"  grown     {' then '.join(f'{end:,}' for end in facts['segments'])} rows")
+    if facts["rows_per_core_s"]:
+        lines.append(f"  rate      {facts['rows_per_core_s']:,.0f} rows/s a worker")
+    lines += [
+        f"  missing   shard {entry['shard']} (rows {entry['first_row']:,} and on): {entry['why']}"
+        for entry in facts["missing"]
+    ]
+    if facts["missing_shards"] > len(facts["missing"]):
+        lines.append(f"  missing   and {facts['missing_shards'] - len(facts['missing']):,} more")
+    return "\n".join([*lines, f"next: {facts['next']}"])
+
+
+def export_text(facts: dict[str, Any]) -> str:
+    """Return the text of an export; the last line says what to run next."""
+    sizes = ", ".join(f"{name} {size_text(size)}" for name, size in facts["size_bytes"].items())
+    made = (
+        f"exported {facts['rows']:,} digits"
+        if facts["shards_made"]
+        else f"nothing to do: all {facts['rows']:,} digits are"
+    )
+    return "\n".join(
+        [
+            f"{made} {'to' if facts['shards_made'] else 'in'} {facts['out']}",
+            f"  size      {sizes}",
+            f"  identity  plan {facts['plan_digest'][:12]}, rows {facts['rows_digest'][:12]}",
+            f"next: gangen verify {facts['out']} --full",
+        ]
+    )

@@ -1,0 +1,49 @@
+"""What the last run of a data set leaves for people: how it was started, and which shards it left aside and why.
+
+No part of what the data set is: another model folder of one digest writes the same rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field, ValidationError
+
+from ganmodel.config import FrozenModel
+from jobs.storage import PRIVATE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jobs.specs import GenerateSpec
+    from jobs.storage import Storage
+
+RUN_FILE = f"{PRIVATE}/run.json"
+
+
+class RunNotes(FrozenModel):
+    """What is told of the last run.
+
+    Attributes:
+        model: folder of the model, or `pretrained`.
+        labels_file: where the labels were read from, None for a rule.
+        failures: reason by number of each shard that was left aside.
+    """
+
+    model: str
+    labels_file: str | None = None
+    failures: dict[int, str] = Field(default_factory=dict)
+
+
+def write_notes(storage: Storage, spec: GenerateSpec, failures: Mapping[int, str] | None = None) -> None:
+    """Leave the notes of a run: when it begins, and again when shards were left aside."""
+    notes = RunNotes(model=spec.model, labels_file=spec.labels_file, failures=dict(failures or {}))
+    storage.write_whole(RUN_FILE, notes.model_dump_json(indent=1) + "\n")
+
+
+def read_notes(storage: Storage) -> RunNotes | None:
+    """Return the notes of the last run, None if there are none that can be read."""
+    try:
+        return RunNotes.model_validate_json(storage.read(RUN_FILE) or b"")
+    except ValidationError:
+        return None

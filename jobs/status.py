@@ -1,0 +1,149 @@
+"""How far a data set is, from storage alone: no cluster, no run need be there."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from ganmodel.errors import DataError, ModelError
+from ganmodel.label_file import PREFIX
+from ganmodel.model_dir import PRETRAINED, read_model
+from jobs.dataset_spec import LABELS_FROM_FILE, WHOLE
+from jobs.manifest import file_sizes, read_manifest, read_records
+from jobs.plan import Plan
+from jobs.plan_files import commit_name, latest_spec
+from jobs.run_notes import RunNotes, read_notes
+from jobs.writers import format_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from jobs.dataset_spec import DatasetSpec
+    from jobs.manifest import ShardRecord
+    from jobs.storage import Storage
+
+MAX_LISTED = 20
+"""Missing shards that are named; the rest is counted."""
+
+UNKNOWN_MODEL = "MODEL"
+"""What stands in a command for a model's folder that nobody wrote down."""
+
+
+def status(storage: Storage) -> dict[str, Any]:
+    """Return how far a data set is.
+
+    Returns:
+        JSON values: `status` (`finished`, `damaged` where files of a finished one are gone, or `unfinished`), counts
+        planned and done, `missing` (one entry a shard: number, rows, reason), and `next`, the command that continues.
+
+    Raises:
+        DataError: nothing was ever begun there.
+        CommitConflict: the plan or the manifest cannot be read.
+    """
+    spec = latest_spec(storage)
+    if spec is None:
+        raise DataError(
+            f"{storage.url}: holds no data set; give a folder that `gangen generate` was started in"
+        )
+    plan, notes = Plan(spec), read_notes(storage)
+    manifest = read_manifest(storage, plan, check_files=False)
+    sizes = file_sizes(storage)
+    if manifest is not None:
+        records = {
+            record.index: record
+            for record in manifest.shards
+            if all(sizes.get(file.name) == file.size_bytes for file in record.files.values())
+        }
+    else:
+        records = read_records(storage, plan)
+    missing = [
+        {"shard": task.index, "first_row": task.first_row, "rows": task.num_rows}
+        | {"why": _why(task.index, sizes, notes, is_finished=manifest is not None)}
+        for task in plan.tasks()
+        if task.index not in records
+    ]
+    state = "unfinished" if manifest is None else "damaged" if missing else "finished"
+    return {
+        "status": state,
+        "dataset": storage.url,
+        "rows": spec.count,
+        "rows_done": sum(record.num_rows for record in records.values()),
+        "shards": plan.num_shards,
+        "shards_done": len(records),
+        "segments": [end for _, end in spec.segments],
+        "splits": plan.split_rows(),
+        "size_bytes": _size_bytes(spec, records.values()),
+        "rows_per_core_s": _rate(records.values()),
+        "missing_shards": len(missing),
+        "missing": missing[:MAX_LISTED],
+        "plan_digest": plan.digest,
+        "rows_digest": manifest.rows_digest if manifest else None,
+        "next": _next(storage, spec, notes, state),
+    }
+
+
+def _why(index: int, sizes: dict[str, int], notes: RunNotes | None, *, is_finished: bool) -> str:
+    if is_finished:
+        return "its files are gone or cut"
+    if notes and index in notes.failures:
+        return f"the last run left it aside: {notes.failures[index]}"
+    if commit_name(index) in sizes:
+        return "its record does not fit its files"
+    return "not made yet"
+
+
+def _size_bytes(spec: DatasetSpec, records: Iterable[ShardRecord]) -> dict[str, int]:
+    sizes: dict[str, int] = dict.fromkeys(map(str, spec.formats), 0)
+    for record in records:
+        for key, file in record.files.items():
+            sizes[format_of(key)] += file.size_bytes
+    return sizes
+
+
+def _rate(records: Iterable[ShardRecord]) -> float | None:
+    """Return rows a second of one worker, from the time that shards took; None where none tells."""
+    rows = seconds = 0.0
+    for record in records:
+        rows += record.num_rows
+        seconds += sum(record.seconds.values())
+    return rows / seconds if seconds else None
+
+
+def _next(storage: Storage, spec: DatasetSpec, notes: RunNotes | None, state: str) -> str:
+    if state == "finished":
+        return shlex.join(["gangen", "verify", storage.url])
+    return shlex.join([*continuing(storage.url, spec, notes), *(["--repair"] if state == "damaged" else [])])
+
+
+def continuing(out: str, spec: DatasetSpec, notes: RunNotes | None) -> list[str]:
+    """Return the command that finishes a data set; it asks for the very plan that lies there."""
+    words = ["gangen", "generate", "--count", str(spec.count), "--out", out]
+    words += ["--model", model_folder(spec, notes) or UNKNOWN_MODEL]
+    file = notes.labels_file if notes else None
+    words += ["--labels", f"{PREFIX}{file or 'LABELS'}" if spec.labels == LABELS_FROM_FILE else spec.labels]
+    words += [
+        "--seed",
+        str(spec.seed),
+        "--shard-rows",
+        str(spec.shard_rows),
+        "--format",
+        ",".join(spec.formats),
+    ]
+    if spec.truncation != 1:
+        words += ["--truncation", repr(spec.truncation)]
+    if spec.image_encoding != "png":
+        words += ["--image-encoding", spec.image_encoding]
+    if spec.splits != WHOLE:
+        words += ["--splits", ",".join(f"{name}={share}" for name, share in spec.splits)]
+    return [*words, "--extend"] if spec.extended_at else words
+
+
+def model_folder(spec: DatasetSpec, notes: RunNotes | None) -> str | None:
+    """Return where the model of a data set lies: where the last run had it, or in the package; None if in neither."""
+    for folder in (notes.model if notes else PRETRAINED, PRETRAINED):
+        try:
+            if read_model(folder).digest == spec.model_digest:
+                return folder
+        except ModelError:
+            continue
+    return None
