@@ -129,8 +129,7 @@ def test_a_command_inside_a_job_works_on_the_cluster_around_it(cluster, tmp_path
     client = JobsClient(cluster.address, cluster.environ)
     environment = {"env_vars": {"PYTHONPATH": str(Path(__file__).parents[2])}}
     job = client._client.submit_job(entrypoint=command, runtime_env=environment)
-    pieces: list[str] = []
-    outcome = client.follow(job, pieces.append)
-    assert (outcome.status, outcome.exit_code) == ("SUCCEEDED", 0), "".join(pieces)
+    followed = gangen(cluster, "jobs", "logs", job, "--follow")
+    assert followed.returncode == 0, followed.stdout + followed.stderr
     assert json.loads((out / MANIFEST_FILE).read_text())["num_rows"] == 1000
     assert client.facts(job).is_ours is False
