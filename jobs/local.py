@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import ClusterError
@@ -94,7 +94,9 @@ def surrounding_ray() -> Iterator[None]:
     from ray.exceptions import AuthenticationError
 
     try:
-        ray.init(address="auto", logging_level=logging.ERROR, log_to_driver=False)
+        # Ray puts the folder it is started in first on the workers' path: there may be another `jobs` in it.
+        with chdir("/"):
+            ray.init(address="auto", logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, AuthenticationError) as err:
         reason = (str(err).strip().splitlines() or [type(err).__name__])[0]
         raise ClusterError(
