@@ -50,14 +50,15 @@ def local_ray(
 
         for attempt in range(START_ATTEMPTS):
             try:
-                ray.init(
-                    address="local",
-                    num_cpus=num_workers,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    object_store_memory=OBJECT_STORE_BYTES,
-                )
+                with _neutral_folder():
+                    ray.init(
+                        address="local",
+                        num_cpus=num_workers,
+                        include_dashboard=False,
+                        log_to_driver=False,
+                        logging_level=logging.ERROR,
+                        object_store_memory=OBJECT_STORE_BYTES,
+                    )
                 break
             except Exception as err:  # Ray raises a bare Exception when a process is late
                 ray.shutdown()
@@ -94,8 +95,7 @@ def surrounding_ray() -> Iterator[None]:
     from ray.exceptions import AuthenticationError
 
     try:
-        # Ray puts the folder it is started in first on the workers' path: there may be another `jobs` in it.
-        with chdir("/"):
+        with _neutral_folder():
             ray.init(address="auto", logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, AuthenticationError) as err:
         reason = (str(err).strip().splitlines() or [type(err).__name__])[0]
@@ -108,3 +108,11 @@ def surrounding_ray() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _neutral_folder() -> AbstractContextManager[None]:
+    """Return a way to be elsewhere for a while.
+
+    Ray puts the driver's folder first on its workers' path, and that may hold another package called `jobs`.
+    """
+    return chdir("/")
