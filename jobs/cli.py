@@ -9,7 +9,8 @@ import typer
 
 from jobs.cli_dataset import EXPORT_EXAMPLE, STATUS_EXAMPLE, VERIFY_EXAMPLE, export, status, verify
 from jobs.cli_evaluate import EVALUATE_EXAMPLE, EXTRACTORS_EXAMPLE, evaluate, train_extractors
-from jobs.cli_options import Address, DryRun, Json, NoWait, run_options
+from jobs.cli_jobs import jobs_app
+from jobs.cli_options import Address, DryRun, ImageHasGangen, Json, NoWait, run_options
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C or SIGTERM, Typer's own and ours."""
@@ -108,6 +109,7 @@ def generate(
     ] = 0.0,
     address: Address = None,
     no_wait: NoWait = False,
+    image_has_gangen: ImageHasGangen = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -136,7 +138,7 @@ def generate(
             workers=workers,
             gpus_per_worker=gpus_per_worker,
         ),
-        run_options(address, no_wait, dry_run, as_json),
+        run_options(address, no_wait, dry_run, as_json, image_has_gangen),
     )
 
 
@@ -203,6 +205,7 @@ def train(
     ] = 500,
     address: Address = None,
     no_wait: NoWait = False,
+    image_has_gangen: ImageHasGangen = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -231,7 +234,7 @@ def train(
             resume=resume,
             checkpoint_every=checkpoint_every,
         ),
-        run_options(address, no_wait, dry_run, as_json),
+        run_options(address, no_wait, dry_run, as_json, image_has_gangen),
     )
 
 
@@ -240,6 +243,7 @@ app.command(epilog=f"\b\nExample:\n  {STATUS_EXAMPLE}")(status)
 app.command(epilog=f"\b\nExample:\n  {EXPORT_EXAMPLE}")(export)
 app.command(epilog=f"\b\nExample:\n  {EVALUATE_EXAMPLE}")(evaluate)
 app.command(epilog=f"\b\nExample:\n  {EXTRACTORS_EXAMPLE}")(train_extractors)
+app.add_typer(jobs_app)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli_options import Address, DryRun, Json, NoWait, run_options
+from jobs.cli_options import Address, DryRun, ImageHasGangen, Json, NoWait, run_options
 
 EVALUATE_EXAMPLE = "gangen evaluate --model pretrained --report reports/pretrained"
 EXTRACTORS_EXAMPLE = "gangen train-extractors --dataset digits --out runs/extractors"
@@ -62,6 +62,7 @@ def evaluate(
     ] = False,
     address: Address = None,
     no_wait: NoWait = False,
+    image_has_gangen: ImageHasGangen = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -82,7 +83,7 @@ def evaluate(
         truncation=truncation,
         seed=seed,
     )
-    run_evaluate(spec, report, record, run_options(address, no_wait, dry_run, as_json))
+    run_evaluate(spec, report, record, run_options(address, no_wait, dry_run, as_json, image_has_gangen))
 
 
 def train_extractors(
@@ -96,6 +97,7 @@ def train_extractors(
     out: Annotated[str, typer.Option(metavar="DIR", help="Folder they are written to.")],
     address: Address = None,
     no_wait: NoWait = False,
+    image_has_gangen: ImageHasGangen = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -107,5 +109,6 @@ def train_extractors(
     from jobs.submit_evaluate import run_train_extractors
 
     run_train_extractors(
-        extractors_spec(dataset=dataset, out=out), run_options(address, no_wait, dry_run, as_json)
+        extractors_spec(dataset=dataset, out=out),
+        run_options(address, no_wait, dry_run, as_json, image_has_gangen),
     )

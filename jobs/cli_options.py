@@ -14,7 +14,14 @@ Address = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="Ray cluster to run on, as http://127.0.0.1:8265. Default: $RAY_ADDRESS, else a local Ray.",
+        help="Ray cluster to run on, as http://127.0.0.1:8265, or auto inside one. Default: $RAY_ADDRESS, else a local "
+        "Ray.",
+    ),
+]
+ImageHasGangen = Annotated[
+    bool,
+    typer.Option(
+        "--image-has-gangen", help="The cluster's image has gangen: run that, and send no code along."
     ),
 ]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Submit to the cluster and return at once.")]
@@ -22,8 +29,17 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be don
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-def run_options(address: str | None, no_wait: bool, dry_run: bool, as_json: bool) -> RunOptions:
+def run_options(
+    address: str | None, no_wait: bool, dry_run: bool, as_json: bool, image_has_gangen: bool = False
+) -> RunOptions:
     """Return where a command runs and what it prints; the environment is read here and nowhere else."""
     from jobs.submit import RunOptions
 
-    return RunOptions(address=address, environ=os.environ, no_wait=no_wait, dry_run=dry_run, as_json=as_json)
+    return RunOptions(
+        address=address,
+        environ=os.environ,
+        no_wait=no_wait,
+        dry_run=dry_run,
+        as_json=as_json,
+        image_has_gangen=image_has_gangen,
+    )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ganmodel.errors import ClusterError
+from jobs.addresses import ADDRESS_VARIABLES
 from jobs.progress import say
 from jobs.ray_token import MODE_VARIABLE, PATH_VARIABLE, Token, find_token, is_exposed
 
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ADDRESS_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
-"""Where Ray's own job commands look for an address, in this order."""
-
 CONNECT_S, ANSWER_S = 10.0, 60.0
 """Patience with one request. Ray's client has no limit of its own and hangs on a lost packet."""
+
+
+VERSION_ROUTE, METADATA_ROUTE = "/api/version", "/api/v0/cluster_metadata"
+"""Where a dashboard tells the versions of its Ray, and of its Python too."""
 
 
 class NoAnswer(ClusterError):
@@ -67,6 +69,22 @@ class Dashboard:
         """
         with self._one_line():
             return question()
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions the cluster was started with: of `ray`, and of `python` where it says so.
+
+        Raises:
+            NoAnswer: nothing answered.
+            ClusterError: it refused.
+        """
+        found = {"ray": str(self._get(VERSION_ROUTE)["ray_version"])}
+        # The route of the dashboard's own pages (Ray 2.52 to 2.60) is no promise: without it the job itself looks.
+        with suppress(ValueError, KeyError, TypeError):
+            found["python"] = str(self._get(METADATA_ROUTE)["data"]["pythonVersion"])
+        return found
+
+    def _get(self, route: str) -> Any:
+        return self.ask(lambda: self.client._do_request("GET", route)).json()
 
     @contextmanager
     def _one_line(self) -> Iterator[None]:

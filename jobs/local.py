@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import ClusterError
@@ -50,14 +50,15 @@ def local_ray(
 
         for attempt in range(START_ATTEMPTS):
             try:
-                ray.init(
-                    address="local",
-                    num_cpus=num_workers,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    object_store_memory=OBJECT_STORE_BYTES,
-                )
+                with _neutral_folder():
+                    ray.init(
+                        address="local",
+                        num_cpus=num_workers,
+                        include_dashboard=False,
+                        log_to_driver=False,
+                        logging_level=logging.ERROR,
+                        object_store_memory=OBJECT_STORE_BYTES,
+                    )
                 break
             except Exception as err:  # Ray raises a bare Exception when a process is late
                 ray.shutdown()
@@ -85,12 +86,33 @@ def local_ray(
 
 @contextmanager
 def surrounding_ray() -> Iterator[None]:
-    """Connect to the cluster this process is a job of."""
-    import ray
+    """Connect to the cluster this process is a job of, or whose node it runs on.
 
-    ray.init(address="auto", logging_level=logging.ERROR, log_to_driver=False)
+    Raises:
+        ClusterError: there is none, or it refuses us.
+    """
+    import ray
+    from ray.exceptions import AuthenticationError
+
+    try:
+        with _neutral_folder():
+            ray.init(address="auto", logging_level=logging.ERROR, log_to_driver=False)
+    except (ConnectionError, AuthenticationError) as err:
+        reason = (str(err).strip().splitlines() or [type(err).__name__])[0]
+        raise ClusterError(
+            f"--address auto: no Ray cluster around this process lets us in ({reason}); give the URL of a "
+            "dashboard, or local for a Ray of our own"
+        ) from err
     interrupt_on_sigterm()
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _neutral_folder() -> AbstractContextManager[None]:
+    """Return a way to be elsewhere for a while.
+
+    Ray puts the driver's folder first on its workers' path, and that may hold another package called `jobs`.
+    """
+    return chdir("/")

@@ -11,12 +11,15 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
-from ganmodel.errors import ClusterError, SpecError
-from jobs.dashboard import ADDRESS_VARIABLES, Dashboard, NoAnswer
-from jobs.ray_token import MODE_VARIABLE
-from jobs.upload import python_command, runtime_env
+from ganmodel import __version__
+from ganmodel.errors import ClusterError
+from jobs.addresses import check_address
+from jobs.dashboard import Dashboard, NoAnswer
+from jobs.job_facts import ENDED, NAME_PREFIX, JobFacts, JobOutcome, facts_of, outcome_of, status_of
+from jobs.preflight import client_versions, cluster_note
+from jobs.progress import say
+from jobs.upload import STOP_WAIT_S, image_command, image_env, python_command, runtime_env
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,40 +33,8 @@ LOST_AFTER_S = 120.0
 NOISE = re.compile(r"^(.* -- Runtime env is setting up\.|Running entrypoint for job .*)\n", re.MULTILINE)
 """What Ray writes into the job's log before the job does."""
 
-ENDED = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
-
-
-def resolve_address(option: str | None, environ: Mapping[str, str]) -> str | None:
-    """Return the address of the cluster to submit to, or None for a local Ray.
-
-    `local`, Ray's own word, asks for a local Ray in spite of the environment.
-
-    Args:
-        option: what `--address` says; it wins.
-        environ: the environment, for `RAY_API_SERVER_ADDRESS` and then `RAY_ADDRESS`.
-    """
-    found = option or next((environ[name] for name in ADDRESS_VARIABLES if environ.get(name)), None)
-    return None if found == "local" else found
-
-
-def check_address(address: str) -> None:
-    """Check what can be seen of an address without the network.
-
-    Raises:
-        SpecError: it is not the URL of a dashboard.
-    """
-    wanted = "--address: needs the URL of the cluster's dashboard, such as http://127.0.0.1:8265"
-    try:
-        url = urlsplit(address)
-        host, port = url.hostname, url.port
-    except ValueError:
-        raise SpecError(f"{wanted}, got '{address}'") from None
-    if "@" in url.netloc or url.query or url.fragment:  # may hold a secret: not repeated
-        raise SpecError(f"{wanted}, without a user, password or query in it")
-    if url.scheme == "ray":
-        raise SpecError(f"{wanted}; '{address}' is for Ray Client, jobs go to the dashboard's port")
-    if url.scheme not in ("http", "https") or not host or port == 0:
-        raise SpecError(f"{wanted}, got '{address}'")
+STOP_TIMEOUT_S = STOP_WAIT_S + 60.0
+"""Seconds a job that was told to stop has until we say that it did not; Ray kills it after `STOP_WAIT_S`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +49,7 @@ class JobRequest:
         num_cpus: CPUs reserved for the entrypoint. With 0 CPUs and GPUs it runs on the head node.
         num_gpus: GPUs reserved for the entrypoint.
         attach_to_succeeded: take a job of this id that has succeeded for the one asked for; False runs it again.
+        image_has_gangen: run the package that is installed on the cluster; False sends ours along.
     """
 
     kind: Literal["generate", "train", "evaluate", "train-extractors"]
@@ -87,28 +59,18 @@ class JobRequest:
     num_cpus: float = 0
     num_gpus: float = 0
     attach_to_succeeded: bool = True
+    image_has_gangen: bool = False
 
     def entrypoint(self) -> str:
-        """Return the shell command that runs the job."""
-        spec = base64.urlsafe_b64encode(self.spec_json.encode()).decode()
-        return python_command(self.entrypoint_module, self.kind, spec)
+        """Return the shell command that runs the job; it says which versions asked for it."""
+        arguments = [self.kind, encode_argument(self.spec_json), encode_argument(client_versions())]
+        command = image_command if self.image_has_gangen else python_command
+        return command(self.entrypoint_module, *arguments)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobOutcome:
-    """How a job ended.
-
-    Attributes:
-        submission_id: of the job.
-        status: `SUCCEEDED`, `FAILED` or `STOPPED`.
-        message: what Ray says about it, one line.
-        exit_code: of the entrypoint, None where it did not run to its end.
-    """
-
-    submission_id: str
-    status: str
-    message: str
-    exit_code: int | None = None
+def encode_argument(text: str) -> str:
+    """Return text as an argument that no shell can misread; `jobs.entrypoint` decodes it."""
+    return base64.urlsafe_b64encode(text.encode()).decode()
 
 
 class JobsClient:
@@ -152,24 +114,75 @@ class JobsClient:
                 if self._submit(request, submission_id):
                     return submission_id
                 details = self._details(submission_id)
-            if _status(details) not in over:
+            if status_of(details) not in over:
                 return submission_id
             attempt += 1
             submission_id = f"{request.submission_id}-{attempt}"
 
     def commands(self, submission_id: str) -> dict[str, str]:
-        """Return Ray's own commands for a job: `status`, `logs` and `stop`, as a shell takes them.
-
-        They set variables, because Ray's commands let `RAY_ADDRESS` override their `--address`, and send a token only
-        when they are told to.
-        """
-        variables = f"{ADDRESS_VARIABLES[0]}={shlex.quote(self.address)}"
-        if self._dashboard.has_token:
-            variables += f" {MODE_VARIABLE}=token"
-        words = {"status": "status", "logs": "logs --follow", "stop": "stop"}
+        """Return the commands that follow a job: `status`, `logs` and `stop`, as a shell takes them."""
+        words = {"status": "", "logs": " --follow", "stop": ""}
         return {
-            name: f"{variables} ray job {verb} {shlex.quote(submission_id)}" for name, verb in words.items()
+            verb: shlex.join(["gangen", "jobs", verb, submission_id, "--address", self.address]) + option
+            for verb, option in words.items()
         }
+
+    def check_versions(self) -> None:
+        """Say in a line where the cluster's Python or Ray are others than ours, before anything is submitted.
+
+        Raises:
+            ClusterError: gangen does not run on them.
+        """
+        if note := cluster_note(self.address, self._dashboard.versions()):
+            say(f"warning: {note}")
+
+    def jobs(self) -> list[JobFacts]:
+        """Return every job of the cluster, ours and others', oldest first.
+
+        Raises:
+            ClusterError: the cluster is gone or refuses us.
+        """
+        now = time.time()
+        facts = [facts_of(details, now) for details in self._dashboard.ask(self._client.list_jobs)]
+        return sorted((job for job in facts if job.job), key=lambda job: (job.started or "", job.job))
+
+    def facts(self, submission_id: str) -> JobFacts:
+        """Return what is known of one job.
+
+        Raises:
+            ClusterError: the cluster is gone, refuses us, or has no such job.
+        """
+        return facts_of(self._details(submission_id), time.time())
+
+    def log(self, submission_id: str) -> str:
+        """Return what a job has printed so far.
+
+        Raises:
+            ClusterError: the cluster is gone, refuses us, or has no such job.
+        """
+        self._details(submission_id)
+        return NOISE.sub("", self._dashboard.ask(lambda: self._client.get_job_logs(submission_id)))
+
+    def stop(self, submission_id: str) -> JobFacts:
+        """Tell a job to stop, wait until it has ended, and return how; one that had ended stays as it is.
+
+        Raises:
+            ClusterError: there is no such job, the cluster refuses us or does not answer, or the job does not end.
+        """
+        facts = self.facts(submission_id)
+        if not facts.has_ended:
+            self._dashboard.ask(lambda: self._client.stop_job(submission_id))
+        give_up = time.monotonic() + STOP_TIMEOUT_S
+        while not facts.has_ended:
+            if time.monotonic() > give_up:
+                raise ClusterError(
+                    f"job {submission_id} was told to stop and is still {facts.status} after {STOP_TIMEOUT_S:.0f} s; "
+                    "is its node still there? The same command tells it again"
+                )
+            time.sleep(POLL_S / 4)
+            with suppress(NoAnswer):
+                facts = self.facts(submission_id)
+        return facts
 
     def status(self, submission_id: str) -> str:
         """Return `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `STOPPED`.
@@ -177,7 +190,7 @@ class JobsClient:
         Raises:
             ClusterError: the cluster is gone, refuses us, or has no such job.
         """
-        return _status(self._details(submission_id))
+        return status_of(self._details(submission_id))
 
     def follow(self, submission_id: str, write: Callable[[str], None]) -> JobOutcome:
         """Pass on what a job prints until it ends.
@@ -204,8 +217,8 @@ class JobsClient:
                     if text:
                         write(NOISE.sub("", text))
                         num_written += len(text)
-                if _status(details) in ENDED:
-                    return _outcome(submission_id, details)
+                if status_of(details) in ENDED:
+                    return outcome_of(submission_id, details)
                 last_answer = time.monotonic()
             except NoAnswer as err:
                 if time.monotonic() - last_answer > LOST_AFTER_S:
@@ -247,7 +260,7 @@ class JobsClient:
 
     def _submit(self, request: JobRequest, submission_id: str) -> bool:
         """Submit under one id; return False where another client took the id first."""
-        environment = runtime_env()
+        environment = image_env() if request.image_has_gangen else runtime_env()
         try:
             self._dashboard.ask(
                 lambda: self._client.submit_job(
@@ -255,7 +268,7 @@ class JobsClient:
                     submission_id=submission_id,
                     entrypoint_num_cpus=request.num_cpus,
                     entrypoint_num_gpus=request.num_gpus,
-                    metadata={"job_name": f"gangen {request.kind}"},
+                    metadata={"job_name": f"{NAME_PREFIX}{request.kind}", "gangen": __version__},
                     runtime_env=environment,
                 )
             )
@@ -281,17 +294,3 @@ class JobsClient:
             if "status code 404" in str(err.__cause__):
                 return None
             raise
-
-
-def _status(details: Any) -> str:
-    return str(getattr(details.status, "value", details.status))
-
-
-def _outcome(submission_id: str, details: Any) -> JobOutcome:
-    message = re.sub(r",? last available logs.*", "", (details.message or "").strip().partition("\n")[0])
-    return JobOutcome(
-        submission_id=submission_id,
-        status=_status(details),
-        message=message,
-        exit_code=getattr(details, "driver_exit_code", None),
-    )

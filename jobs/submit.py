@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +14,18 @@ import typer
 from ganmodel.errors import ClusterError, SpecError
 from ganmodel.model_dir import read_model
 from jobs import render
-from jobs.local import interrupt_on_sigterm, local_ray
+from jobs.addresses import SURROUNDING, check_address, resolve_address
+from jobs.local import interrupt_on_sigterm, local_ray, surrounding_ray
 from jobs.manifest import read_manifest
 from jobs.plan import Plan
 from jobs.plan_files import check_plan
 from jobs.progress import say
-from jobs.remote import JobRequest, JobsClient, check_address, resolve_address
+from jobs.remote import JobRequest, JobsClient
 from jobs.storage import open_storage, target_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from jobs.specs import GenerateSpec, TrainSpec
 
@@ -42,6 +44,7 @@ class RunOptions:
         no_wait: return when the job is submitted.
         dry_run: print the plan alone.
         as_json: print JSON to stdout.
+        image_has_gangen: the cluster has the package; nothing travels with a job.
     """
 
     address: str | None
@@ -49,24 +52,40 @@ class RunOptions:
     no_wait: bool
     dry_run: bool
     as_json: bool
+    image_has_gangen: bool = False
 
     def cluster(self) -> str | None:
-        """Return the cluster's address, None for a local Ray.
+        """Return the address of the cluster to submit to, None to work from here; see `ray`.
 
         Raises:
-            SpecError: it is malformed, or --no-wait has nothing to submit to.
+            SpecError: it is malformed, or --no-wait or --image-has-gangen have nothing to submit to.
         """
         address = resolve_address(self.address, self.environ)
-        if address is not None:
+        if address is not None and address != SURROUNDING:
             try:
                 check_address(address)
             except SpecError as err:
                 if self.address is not None:
                     raise
-                raise SpecError(f"{err} (it is from the environment; --address local ignores it)") from None
-        elif self.no_wait:
-            raise SpecError("--no-wait: needs a cluster to submit to; give --address or set RAY_ADDRESS")
-        return address
+                raise SpecError(
+                    f"{err} (it is from the environment; --address local ignores it, --address auto works on the "
+                    "cluster around this process)"
+                ) from None
+            return address
+        for option, is_set in (("--no-wait", self.no_wait), ("--image-has-gangen", self.image_has_gangen)):
+            if is_set:
+                raise SpecError(f"{option}: needs a cluster to submit to; give --address or set RAY_ADDRESS")
+        return None
+
+    def is_surrounded(self) -> bool:
+        """Tell whether the work is for the Ray cluster that this process is a part of, as a job's entrypoint is."""
+        return resolve_address(self.address, self.environ) == SURROUNDING
+
+    def ray(
+        self, num_workers: int | None = None, gpus: float = 0.0
+    ) -> Callable[[], AbstractContextManager[None]]:
+        """Return the way to the Ray to work on from here: the one around us, or one of our own; see `local_ray`."""
+        return surrounding_ray if self.is_surrounded() else local_ray(num_workers, gpus)
 
 
 def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
@@ -84,8 +103,9 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
         from jobs.driver import generate
 
         interrupt_on_sigterm()
-        _check_workers(spec)
-        result = generate(spec, local_ray(spec.workers, (spec.workers or 1) * spec.gpus_per_worker))
+        if not options.is_surrounded():
+            _check_workers(spec)
+        result = generate(spec, options.ray(spec.workers, (spec.workers or 1) * spec.gpus_per_worker))
     else:
         is_new = spec.repair or read_manifest(storage, plan) is None
         identity = hashlib.sha256(f"{plan.digest} {spec.out}".encode()).hexdigest()[:16]
@@ -144,7 +164,7 @@ def run_train(spec: TrainSpec, options: RunOptions) -> None:
         from jobs.training import train
 
         interrupt_on_sigterm()
-        result = train(spec, local_ray(spec.workers, spec.workers * (spec.gpus_per_worker or 0)))
+        result = train(spec, options.ray(spec.workers, spec.workers * (spec.gpus_per_worker or 0)))
         facts = {**result, "model_dir": spec.model_dir}
         print_result(facts, render.training_text(facts), options)
         return
@@ -198,7 +218,8 @@ def submit_job(
     """
     say(f"cluster: {address}")
     client = JobsClient(address, options.environ)
-    job = client.submit(request)
+    client.check_versions()
+    job = client.submit(replace(request, image_has_gangen=options.image_has_gangen))
     follow = client.commands(job)
     if options.no_wait:
         facts: dict[str, Any] = {"status": "submitted", "job": job, "address": address, "follow": follow}

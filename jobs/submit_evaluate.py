@@ -12,7 +12,7 @@ from ganmodel.errors import ClusterError, SpecError
 from ganmodel.model_dir import PRETRAINED, record_quality
 from jobs import render_evaluation as render
 from jobs.findings import LogFilter
-from jobs.local import interrupt_on_sigterm, local_ray
+from jobs.local import interrupt_on_sigterm
 from jobs.measure import plan_parts
 from jobs.remote import JobRequest
 from jobs.report import PAGE_FILE, write_report
@@ -51,7 +51,7 @@ def run_evaluate(spec: EvaluateSpec, report: str | None, record: bool, options: 
         from jobs.evaluation import evaluate
 
         interrupt_on_sigterm()
-        findings = evaluate(spec, local_ray())
+        findings = evaluate(spec, options.ray())
     else:
         found = _on_cluster(address, spec, options)
         if found is None:
@@ -114,7 +114,7 @@ def run_train_extractors(spec: ExtractorsSpec, options: RunOptions) -> None:
         from jobs.evaluation import train_extractors
 
         interrupt_on_sigterm()
-        facts = train_extractors(spec, local_ray())
+        facts = train_extractors(spec, options.ray())
         print_result({**facts, "out": spec.out}, render.extractors_text(facts, spec), options)
         return
     text = spec.model_dump_json()

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 MAX_UPLOAD_BYTES = 32 * 2**20
 """What may travel. The dashboard refuses more than 100 MiB, with an unreadable error (ray issue 55877)."""
 
+STOP_WAIT_S = 150
+"""Seconds between SIGTERM and SIGKILL: time to end a step and write a checkpoint. Ray's own 3 s cut it short."""
+
 PYTHON_VARIABLE = "GANGEN_PYTHON"
 HOOK_VARIABLE = "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR"
 """Names the function that a worker process calls when it starts (`ray._private.ray_constants`)."""
@@ -45,6 +48,23 @@ def python_command(module: str, *arguments: str) -> str:
     and `cd /` out of the workers', where Ray puts the driver's current folder first.
     """
     return f'cd / && exec "${{{PYTHON_VARIABLE}:-python3}}" ' + shlex.join(["-P", "-m", module, *arguments])
+
+
+def image_command(module: str, *arguments: str) -> str:
+    """Return the shell command that runs a module of the gangen that the cluster's image has.
+
+    Nobody can announce a Python here, the one who would is a part of the package: it is the `python3` on the PATH.
+    """
+    look = f"from importlib.util import find_spec as f; raise SystemExit(f({module!r}) is None)"
+    refusal = (
+        "error: the python3 of this cluster has no gangen; use an image that has it, or leave out --image-has-gangen "
+        "and the package travels with the job"
+    )
+    return (
+        f"cd / && {{ {shlex.join(['python3', '-P', '-c', look])} 2>/dev/null || "
+        f"{{ echo {shlex.quote(refusal)} >&2; exit {ClusterError.exit_code}; }}; }} && exec "
+        + shlex.join(["python3", "-P", "-m", module, *arguments])
+    )
 
 
 def package_folders() -> list[Path]:
@@ -93,12 +113,17 @@ def runtime_env() -> dict[str, Any]:
         "excludes": ["__pycache__"],
         "env_vars": {
             "TF_CPP_MIN_LOG_LEVEL": "3",
-            # Time to end a step and write a checkpoint; Ray's own 3 s would cut it short.
-            "RAY_JOB_STOP_WAIT_TIME_S": "150",
+            "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S),
             **_places(),
             HOOK_VARIABLE: f"{announce_python.__module__}.{announce_python.__qualname__}",
         },
     }
+
+
+def image_env() -> dict[str, Any]:
+    """Return Ray's runtime environment of a job whose code the cluster's image has: `runtime_env` without the code."""
+    variables: dict[str, str] = runtime_env()["env_vars"]
+    return {"env_vars": {name: value for name, value in variables.items() if name != HOOK_VARIABLE}}
 
 
 def _places() -> dict[str, str]:

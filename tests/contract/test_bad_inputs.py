@@ -60,6 +60,14 @@ GENERATE = {
     "negative seed": (["--seed", "-1"], "Invalid value for '--seed': -1"),
     "seed no number": (["--seed", "x"], "Invalid value for '--seed': 'x'"),
     "no worker": (["--workers", "0"], "Invalid value for '--workers': 0"),
+    "an image of no cluster": (
+        ["--image-has-gangen"],
+        "--image-has-gangen: needs a cluster to submit to; give --address or set RAY_ADDRESS",
+    ),
+    "a job of the cluster around": (
+        ["--address", "auto", "--no-wait"],
+        "--no-wait: needs a cluster to submit to",
+    ),
     "store without a bucket": (
         ["--out", "s3:///x"],
         "--out s3:///x: needs a bucket, as in s3://bucket/folder",

@@ -16,23 +16,31 @@ from jobs.plan_files import PLAN_FILE
 OPTIONS = {
     "generate": {
         "--count", "--out", "--model", "--format", "--shard-rows", "--labels", "--seed", "--truncation",
-        "--image-encoding", "--splits", "--extend", "--repair",
-        "--workers", "--gpus-per-worker", "--address", "--no-wait", "--dry-run", "--json", "--help",
+        "--image-encoding", "--splits", "--extend", "--repair", "--workers", "--gpus-per-worker", "--address",
+        "--no-wait", "--image-has-gangen", "--dry-run", "--json", "--help",
     },
     "train": {
         "--dataset", "--model-dir", "--steps", "--epochs", "--batch-size", "--preset", "--learning-rate", "--gamma",
         "--precision", "--strategy", "--workers", "--gpus-per-worker", "--seed", "--resume", "--fresh",
-        "--checkpoint-every", "--address", "--no-wait", "--dry-run", "--json", "--help",
+        "--checkpoint-every", "--address", "--no-wait", "--image-has-gangen", "--dry-run", "--json", "--help",
     },
     "evaluate": {
         "--model", "--data", "--dataset", "--samples", "--metrics", "--truncation", "--seed", "--report", "--record",
-        "--address", "--no-wait", "--dry-run", "--json", "--help",
+        "--address", "--no-wait", "--image-has-gangen", "--dry-run", "--json", "--help",
+    },
+    "train-extractors": {
+        "--dataset", "--out", "--address", "--no-wait", "--image-has-gangen", "--dry-run", "--json", "--help",
     },
     "verify": {"--full", "--regenerate", "--model", "--json", "--help"},
     "status": {"--json", "--help"},
     "export": {"--to", "--out", "--image-encoding", "--json", "--help"},
-    "train-extractors": {"--dataset", "--out", "--address", "--no-wait", "--dry-run", "--json", "--help"},
 }  # fmt: skip
+JOBS_OPTIONS = {
+    "list": {"--all", "--address", "--json", "--help"},
+    "status": {"--address", "--json", "--help"},
+    "logs": {"--follow", "--address", "--json", "--help"},
+    "stop": {"--address", "--json", "--help"},
+}
 
 
 def gangen(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -48,6 +56,16 @@ def test_the_options_are_these_and_no_others(command: str) -> None:
     assert shown - {"--steps."} == OPTIONS[command]
 
 
+@pytest.mark.parametrize("verb", JOBS_OPTIONS)
+def test_the_options_of_jobs_are_these_and_its_examples_use_them(verb: str) -> None:
+    text = gangen("jobs", verb, "--help").stdout
+    options, _, example = text.partition("Options:")[2].partition("Example:")
+    assert set(re.findall(r"(?<![\w`-])--[a-z][a-z-]+", options)) == JOBS_OPTIONS[verb]
+    words = shlex.split(example)
+    assert words[:3] == ["gangen", "jobs", verb]
+    assert {word for word in words if word.startswith("--")} <= JOBS_OPTIONS[verb]
+
+
 @pytest.mark.parametrize("command", [name for name, options in OPTIONS.items() if "--dry-run" in options])
 def test_the_example_in_the_help_is_runnable(command: str, tmp_path: Path) -> None:
     text = " ".join(gangen(command, "--help").stdout.split())
@@ -58,7 +76,7 @@ def test_the_example_in_the_help_is_runnable(command: str, tmp_path: Path) -> No
     json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("command", OPTIONS)
+@pytest.mark.parametrize("command", [*OPTIONS, "jobs"])
 def test_help_loads_neither_tensorflow_nor_ray_nor_numpy(command: str) -> None:
     script = (
         f"import sys\nsys.argv[1:] = [{command!r}, '--help']\nfrom jobs import cli\n"

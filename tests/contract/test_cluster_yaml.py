@@ -1,4 +1,4 @@
-"""cluster.yaml is what Ray's cluster launcher accepts, and as closed as its comments say."""
+"""cluster.yaml and deploy/cluster-local.yaml are what Ray's cluster launcher accepts, and as closed as they say."""
 
 from __future__ import annotations
 
@@ -26,12 +26,15 @@ def google_cloud() -> dict[str, Any]:
 
 
 CONFIGS = {"aws": yaml.safe_load(TEXT), "gcp": google_cloud()}
+LOCAL_TEXT = (ROOT / "deploy/cluster-local.yaml").read_text()
+LOCAL = yaml.safe_load(LOCAL_TEXT)
 
 
 def check(config: dict[str, Any]) -> None:
     """Check a cluster file as Ray does, then as its comments promise."""
     validate_config(prepare_config(copy.deepcopy(config)))
-    check_node_types(config)
+    if config["provider"]["type"] != "local":
+        check_node_types(config)
     check_authentication(config)
     commands = all_commands(config)
     for command in commands:
@@ -80,7 +83,7 @@ def ray_start_options(command: str) -> dict[str, Any]:
 
 
 def setups(config: dict[str, Any]) -> list[list[str]]:
-    own = [node.get("worker_setup_commands") for node in config["available_node_types"].values()]
+    own = [node.get("worker_setup_commands") for node in config.get("available_node_types", {}).values()]
     return [config["setup_commands"], *filter(None, own)]
 
 
@@ -92,6 +95,14 @@ def all_commands(config: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("cloud", CONFIGS)
 def test_ray_accepts_the_file_and_it_keeps_its_promises(cloud):
     check(CONFIGS[cloud])
+
+
+def test_ray_accepts_the_file_for_machines_that_are_there_and_it_keeps_its_promises():
+    check(LOCAL)
+    prepared = prepare_config(copy.deepcopy(LOCAL))
+    (node,) = prepared["available_node_types"].values()
+    machines = len(LOCAL["provider"]["worker_ips"])
+    assert (node["min_workers"], node["max_workers"]) == (machines, machines), "a machine is left out"
 
 
 SPOT = {"MarketType": "spot"}
@@ -151,6 +162,32 @@ BROKEN = {
 }
 
 
+LOCAL_BROKEN = {
+    "no head": (change("provider.head_ip", None), "head_ip"),
+    "node types of its own": (
+        change("available_node_types", {"x": {"resources": {}}}),
+        "available_node_types",
+    ),
+    "an unknown key": (change("worker_nodez", {}), "worker_nodez"),
+    "no token": (change("file_mounts", {}), "no token"),
+    "an open dashboard": (
+        change("head_start_ray_commands", [f"{MODE} --head --dashboard-host=0.0.0.0"]),
+        "is open",
+    ),
+    "no token mode": (change("worker_start_ray_commands", ["ray start --address=x:1"]), "without a token"),
+}
+
+
+@pytest.mark.parametrize("fault", LOCAL_BROKEN)
+def test_a_broken_local_file_is_noticed_for_what_is_broken(fault, capsys):
+    breaks, words = LOCAL_BROKEN[fault]
+    config = copy.deepcopy(LOCAL)
+    breaks(config)
+    with pytest.raises(Exception) as caught:  # What Ray's launcher says it prints, and raises another.
+        check(config)
+    assert words in str(caught.value) + "".join(capsys.readouterr())
+
+
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_broken_file_is_noticed_for_what_is_broken(fault):
     breaks, words = BROKEN[fault]
@@ -169,19 +206,23 @@ def test_the_nodes_run_the_ray_and_a_python_that_gangen_is_locked_to():
     assert {(major, minor) for _, major, minor in images} <= {("3", "11"), ("3", "12"), ("3", "13")}
 
 
-def test_what_is_mounted_from_this_folder_is_made_or_kept_here():
-    local = {path for path in CONFIGS["aws"]["file_mounts"].values() if not path.startswith("~")}
+@pytest.mark.parametrize(
+    ("config", "text"), [(CONFIGS["aws"], TEXT), (LOCAL, LOCAL_TEXT)], ids=["aws", "local"]
+)
+def test_what_is_mounted_from_this_folder_is_made_or_kept_here(config, text):
+    local = {path for path in config["file_mounts"].values() if not path.startswith("~")}
     assert local == {"dist/", "requirements.lock"}
     assert (ROOT / "requirements.lock").is_file()
-    assert "pip wheel --no-deps -w dist ." in TEXT
+    assert "pip wheel --no-deps -w dist ." in text
 
 
-def test_the_commands_in_the_comments_use_options_gangen_has():
+@pytest.mark.parametrize("text", [TEXT, LOCAL_TEXT], ids=["aws", "local"])
+def test_the_commands_in_the_comments_use_options_gangen_has(text):
     from typer.testing import CliRunner
 
     from jobs.cli import app
 
-    used = re.findall(r"^#   gangen (\w+) (.*)$", TEXT, re.MULTILINE)
+    used = re.findall(r"^#   gangen (\w+) (.*)$", text, re.MULTILINE)
     assert [command for command, _ in used] == ["train", "generate"]
     for command, rest in used:
         shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import shlex
 import subprocess
@@ -12,9 +13,13 @@ from pathlib import Path
 import pytest
 
 from ganmodel.errors import ClusterError, SpecError
+from jobs.addresses import check_address, resolve_address
+from jobs.local import surrounding_ray
+from jobs.preflight import versions_here
 from jobs.ray_token import find_token, is_exposed
-from jobs.remote import NOISE, JobRequest, check_address, resolve_address
-from jobs.upload import MAX_UPLOAD_BYTES, announce_python, check_size, package_folders, runtime_env
+from jobs.remote import NOISE, JobRequest
+from jobs.submit import RunOptions
+from jobs.upload import MAX_UPLOAD_BYTES, announce_python, check_size, image_env, package_folders, runtime_env
 
 DASHBOARD, OTHER = "http://127.0.0.1:8265", "http://10.0.0.1:8265"
 
@@ -181,9 +186,10 @@ def test_the_entrypoint_hands_the_spec_on_whatever_is_in_it_and_prefers_the_anno
     ran = subprocess.run(
         ["/bin/sh", "-c", request.entrypoint()], env=environ, capture_output=True, text=True, check=True
     )
-    safe_path, kind, encoded = ran.stdout.split()
+    safe_path, kind, encoded, versions = ran.stdout.split()
     assert (safe_path, kind) == ("True", "train")
     assert base64.urlsafe_b64decode(encoded).decode() == spec
+    assert json.loads(base64.urlsafe_b64decode(versions)) == versions_here()
 
 
 def test_without_an_announcement_the_entrypoint_takes_the_python_on_the_path(tmp_path):
@@ -196,6 +202,37 @@ def test_without_an_announcement_the_entrypoint_takes_the_python_on_the_path(tmp
         ["/bin/sh", "-c", request.entrypoint()], env=environ, capture_output=True, text=True, check=True
     )
     assert ran.stdout == "/\n", "the folder Ray was started in may hold another package called jobs"
+
+
+def run_in_image(module: str, path: Path) -> subprocess.CompletedProcess[str]:
+    """Run a job's command where `python3` sees the modules in `path` and nothing of ours."""
+    (path / "python3").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -S "$@"\n')
+    (path / "python3").chmod(0o755)
+    request = JobRequest(
+        kind="train", spec_json="{}", submission_id="x", entrypoint_module=module, image_has_gangen=True
+    )
+    environ = {"PATH": str(path), "PYTHONPATH": str(path)}
+    return subprocess.run(
+        ["/bin/sh", "-c", request.entrypoint()], env=environ, capture_output=True, text=True, check=False
+    )
+
+
+def test_where_the_image_has_gangen_its_own_runs_and_no_code_travels(tmp_path):
+    (tmp_path / "echo.py").write_text("import os, sys; print(os.getcwd(), sys.argv[1])")
+    ran = run_in_image("echo", tmp_path)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "/ train\n", "")
+    assert set(image_env()) == {"env_vars"}
+    hook = set(runtime_env()["env_vars"]) - set(image_env()["env_vars"])
+    assert all("HOOK" in name for name in hook), "a hook of a package the image may lack"
+
+
+@pytest.mark.parametrize("module", ["echo", "echo.entrypoint"])
+def test_an_image_without_gangen_is_one_line_that_says_what_to_do(module, tmp_path):
+    ran = run_in_image(module, tmp_path)
+    assert (ran.returncode, ran.stdout) == (6, "")
+    assert ran.stderr.startswith("error: the python3 of this cluster has no gangen; ")
+    assert ran.stderr.count("\n") == 1
+    assert "leave out --image-has-gangen" in ran.stderr
 
 
 def test_a_worker_announces_its_python(monkeypatch):
@@ -213,3 +250,46 @@ def test_rays_preamble_is_dropped_and_nothing_else():
         "Running on 3 workers\n\nRuntime env is fine\n"
     )
     assert NOISE.sub("", log) == "Running on 3 workers\n\nRuntime env is fine\n"
+
+
+@pytest.mark.parametrize("kind", ["ConnectionError", "AuthenticationError"])
+def test_where_no_cluster_is_around_or_it_refuses_us_is_one_line(kind, monkeypatch):
+    import ray
+    from ray.exceptions import AuthenticationError
+
+    error = {"ConnectionError": ConnectionError, "AuthenticationError": AuthenticationError}[kind]
+
+    def refuse(**_):
+        raise error("no running Ray instance\nand much more")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    with (
+        pytest.raises(ClusterError, match=r"^--address auto: no Ray cluster around .*no running") as caught,
+        surrounding_ray(),
+    ):
+        pytest.fail("connected to nothing")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "environ", "surrounded"),
+    [
+        ("auto", {}, True),
+        (None, {"RAY_ADDRESS": "auto"}, True),
+        ("auto", {"RAY_ADDRESS": "10.0.0.1:6379"}, True),
+        ("local", {"RAY_ADDRESS": "auto"}, False),
+        (None, {}, False),
+    ],
+)
+def test_auto_is_the_cluster_around_and_nothing_to_submit_to(address, environ, surrounded):
+    options = RunOptions(address=address, environ=environ, no_wait=False, dry_run=False, as_json=False)
+    assert options.cluster() is None
+    assert options.is_surrounded() is surrounded
+    assert (options.ray() is surrounding_ray) is surrounded
+
+
+def test_the_address_that_ray_gives_a_job_is_refused_with_the_word_that_works():
+    environ = {"RAY_ADDRESS": "10.0.0.1:6379"}
+    options = RunOptions(address=None, environ=environ, no_wait=False, dry_run=False, as_json=False)
+    with pytest.raises(SpecError, match="--address auto works on the cluster around this process"):
+        options.cluster()

@@ -27,7 +27,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # A shell that puts pytest in the background has SIGINT ignored, and every child would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-START_S = 90
+START_S = 240
 TOKEN = "an-obvious-secret-0123456789"
 
 STAND_IN = """
@@ -40,6 +40,11 @@ print("driver runs", jobs.__file__)
 print("quiet", os.environ["TF_CPP_MIN_LOG_LEVEL"])
 with open(pathlib.Path(__file__).with_name("runs"), "a") as runs:
     runs.write(spec + "\\n")
+if spec == "waits":
+    import signal, time
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("keeping what is whole"))
+    print("waiting", flush=True)
+    time.sleep(600)
 if spec == "fails":
     print("about to fail", flush=True)
     sys.exit(3)
@@ -83,6 +88,7 @@ def make_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="gg", dir="/tmp"))
     (folder / "token").write_text(TOKEN + "\n")
     (folder / "wrong").write_text("some-other-secret-9876543210\n")
+    (folder / "bin").mkdir()
     (folder / "code").mkdir()
     (folder / "code" / "stand_in.py").write_text(STAND_IN)
     (folder / "start" / "jobs").mkdir(parents=True)
@@ -107,7 +113,7 @@ def start_head(folder: Path, dashboard_port: int) -> subprocess.Popen[bytes]:
     command += ["--min-worker-port=0", "--max-worker-port=0", "--object-store-memory=80000000"]
     command += [f"--{name}={free_port()}" for name in ports]
     environ = {
-        "PATH": "/usr/bin:/bin",
+        "PATH": f"{folder / 'bin'}:/usr/bin:/bin",
         "HOME": str(folder),
         "PYTHONPATH": str(folder / "code"),
         "RAY_AUTH_MODE": "token",

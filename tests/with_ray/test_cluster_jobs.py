@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from jobs.plan_files import MANIFEST_FILE
+from jobs.remote import JobsClient
 
 pytestmark = [pytest.mark.ray_local, pytest.mark.tf]
 
@@ -116,3 +118,18 @@ def test_the_cluster_example_of_the_readme_runs(cluster, tmp_path: Path) -> None
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "committed 5,000 digits" in done.stdout
+
+
+def test_a_command_inside_a_job_works_on_the_cluster_around_it(cluster, tmp_path: Path) -> None:
+    """What the files in deploy/ do: the job's command is gangen's own, with --address auto."""
+    out = tmp_path / "digits"
+    command = shlex.join(
+        [GANGEN, "generate", "--count", "1000", "--out", str(out), "--address", "auto", "--json"]
+    )
+    client = JobsClient(cluster.address, cluster.environ)
+    environment = {"env_vars": {"PYTHONPATH": str(Path(__file__).parents[2])}}
+    job = client._client.submit_job(entrypoint=command, runtime_env=environment)
+    followed = gangen(cluster, "jobs", "logs", job, "--follow")
+    assert followed.returncode == 0, followed.stdout + followed.stderr
+    assert json.loads((out / MANIFEST_FILE).read_text())["num_rows"] == 1000
+    assert client.facts(job).is_ours is False

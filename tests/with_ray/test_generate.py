@@ -225,3 +225,18 @@ def test_gpus_that_are_not_there_are_refused_in_one_line(tmp_path: Path) -> None
     assert refused.returncode == 6
     assert refused.stderr.count("\n") == 1
     assert "1 GPUs are asked for in all, this machine has 0" in refused.stderr
+
+
+def test_another_package_called_jobs_in_the_folder_of_the_command_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "__init__.py").write_text("raise RuntimeError('not gangen')")
+    done = subprocess.run(
+        [GANGEN, "generate", "--count", "1000", "--out", "digits", "--workers", "1"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "digits" / MANIFEST_FILE).is_file()

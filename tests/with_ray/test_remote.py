@@ -84,12 +84,21 @@ def test_the_commands_for_a_job_work_as_they_are_printed_wherever_ray_address_po
 ):
     environ = cluster.environ | {
         "PATH": f"{cluster.programs}:/usr/bin:/bin",
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         "RAY_ADDRESS": "http://127.0.0.1:1",
     }
-    command = client.commands("gangen-works")["status"]
-    answer = subprocess.run(command, shell=True, env=environ, capture_output=True, text=True, timeout=60)
-    assert answer.returncode == 0, answer.stderr
-    assert "'gangen-works' succeeded" in answer.stdout
+    commands = client.commands("gangen-works")
+    told = {
+        "status": "is SUCCEEDED",
+        "logs": "kind generate spec works",
+        "stop": "nothing to do: gangen-works",
+    }
+    for verb, words in told.items():
+        answer = subprocess.run(
+            commands[verb], shell=True, env=environ, capture_output=True, text=True, timeout=60
+        )
+        assert answer.returncode == 0, answer.stderr
+        assert words in answer.stdout
 
 
 def test_a_failed_job_says_so_and_is_run_again_under_the_next_id(client, cluster):
