@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from jobs.cli_art import PREVIEW_EXAMPLE, preview
 from jobs.cli_evaluate import EVALUATE_EXAMPLE, EXTRACTORS_EXAMPLE, evaluate, train_extractors
 from jobs.cli_options import Address, DryRun, Json, NoWait, run_options
 
@@ -213,6 +214,7 @@ def train(
 
 app.command(epilog=f"\b\nExample:\n  {EVALUATE_EXAMPLE}")(evaluate)
 app.command(epilog=f"\b\nExample:\n  {EXTRACTORS_EXAMPLE}")(train_extractors)
+app.command(epilog=f"\b\nExample:\n  {PREVIEW_EXAMPLE}")(preview)
 
 
 def main() -> None:

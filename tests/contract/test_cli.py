@@ -27,6 +27,10 @@ OPTIONS = {
         "--model", "--data", "--dataset", "--samples", "--metrics", "--truncation", "--seed", "--report", "--record",
         "--address", "--no-wait", "--dry-run", "--json", "--help",
     },
+    "preview": {
+        "--labels", "--seeds", "--rows", "--data", "--seed", "--truncation", "--model", "--out", "--columns", "--scale",
+        "--terminal", "--dry-run", "--json", "--help",
+    },
     "train-extractors": {"--dataset", "--out", "--address", "--no-wait", "--dry-run", "--json", "--help"},
 }  # fmt: skip
 

@@ -13,8 +13,12 @@ ROOT = Path(__file__).parents[2]
 # Top to bottom. A module may import what stands below it, never beside or above. A new file takes a line here.
 LAYERS = (
     "jobs.cli",
+    "jobs.cli_art",
     "jobs.cli_evaluate",
     "jobs.cli_options",
+    "jobs.preview",
+    "jobs.terminal",
+    "jobs.art_requests",
     "jobs.submit_evaluate",
     "jobs.submit",
     "jobs.requests",

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from ganmodel import DigitFunction
+from jobs.art_requests import PreviewSpec
+from jobs.preview import draw_preview
 from jobs.reading import open_dataset, read_rows
 
 pytestmark = [pytest.mark.ray_local, pytest.mark.tf]
@@ -28,6 +30,12 @@ def test_rows_are_those_that_generate_writes(tmp_path: Path) -> None:
     digits = DigitFunction.pretrained(seed=SEED, labels="1,4,7", truncation=0.9)
     np.testing.assert_array_equal(digits[:COUNT][0], images)
     np.testing.assert_array_equal(digits[:COUNT][1], labels)
+    for first, end in ((0, 5), (995, 1005), (1000, 1001), (2000, COUNT)):
+        shown, shown_labels = draw_preview(
+            PreviewSpec(kind="data", data=path, first_row=first, end_row=end, columns=10, scale=1)
+        )
+        np.testing.assert_array_equal(shown, images[first:end])
+        np.testing.assert_array_equal(shown_labels, labels[first:end])
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's own
