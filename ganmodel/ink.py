@@ -16,16 +16,35 @@ if TYPE_CHECKING:
 LEVEL = 0.4
 """Density at the edge of the ink; below a half, so that thin strokes do not break."""
 
+SMOOTHING_PX = 0.7
+"""Standard deviation of what smooths an enlargement, in pixels of the digit: a third of a thin stroke."""
+
 TRACE_ZOOM = 2
 """Points a pixel at which outlines are traced: at one, round strokes show corners; at four, files double."""
 
 
 def resized(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float32]:
-    """Return the density at another size, bicubic, [height, width] float32, 1 for full ink; image is [H, W] uint8."""
+    """Return the density at another size, bicubic, [height, width] float32, 1 for full ink; image is [H, W] uint8.
+
+    Enlarged, it is smoothed a little first: a slanting stroke of pixels would else show each of its steps.
+    """
     from PIL import Image
 
-    density = Image.fromarray(image.astype(np.float32) / 255.0)
-    return np.asarray(density.resize((width, height), Image.Resampling.BICUBIC))
+    density = image.astype(np.float32) / 255.0
+    if height > image.shape[0]:
+        density = _smoothed(density)
+    resized_image = Image.fromarray(density).resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(resized_image)
+
+
+def _smoothed(density: NDArray[np.float32]) -> NDArray[np.float32]:
+    weights = np.exp(-0.5 * (np.arange(-2, 3) / SMOOTHING_PX) ** 2)
+    weights /= weights.sum()
+    for axis in (0, 1):
+        padded = np.pad(density, [(2, 2) if a == axis else (0, 0) for a in (0, 1)])
+        windows = np.lib.stride_tricks.sliding_window_view(padded, 5, axis)
+        density = (windows @ weights).astype(np.float32)
+    return density
 
 
 def sharpened(image: NDArray[np.uint8], zoom: float) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli_art import PREVIEW_EXAMPLE, preview
+from jobs.cli_art import POSTER_EXAMPLE, PREVIEW_EXAMPLE, WALK_EXAMPLE, poster, preview, walk
 from jobs.cli_evaluate import EVALUATE_EXAMPLE, EXTRACTORS_EXAMPLE, evaluate, train_extractors
 from jobs.cli_options import Address, DryRun, Json, NoWait, run_options
 
@@ -215,6 +215,8 @@ def train(
 app.command(epilog=f"\b\nExample:\n  {EVALUATE_EXAMPLE}")(evaluate)
 app.command(epilog=f"\b\nExample:\n  {EXTRACTORS_EXAMPLE}")(train_extractors)
 app.command(epilog=f"\b\nExample:\n  {PREVIEW_EXAMPLE}")(preview)
+app.command(epilog=f"\b\nExample:\n  {WALK_EXAMPLE}")(walk)
+app.command(epilog=f"\b\nExample:\n  {POSTER_EXAMPLE}")(poster)
 
 
 def main() -> None:

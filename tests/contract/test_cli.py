@@ -31,6 +31,14 @@ OPTIONS = {
         "--labels", "--seeds", "--rows", "--data", "--seed", "--truncation", "--model", "--out", "--columns", "--scale",
         "--terminal", "--dry-run", "--json", "--help",
     },
+    "walk": {
+        "--labels", "--seeds", "--rows", "--seed", "--frames", "--hold", "--loop", "--open", "--fps", "--size",
+        "--columns", "--truncation", "--ink", "--paper", "--model", "--out", "--dry-run", "--json", "--help",
+    },
+    "poster": {
+        "--hands", "--style-of", "--seed", "--variation", "--truncation", "--size", "--ink", "--paper", "--model",
+        "--out", "--dry-run", "--json", "--help",
+    },
     "train-extractors": {"--dataset", "--out", "--address", "--no-wait", "--dry-run", "--json", "--help"},
 }  # fmt: skip
 
