@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LEVEL = 0.4
+LEVEL = 0.35
 """Density at the edge of the ink; below a half, so that thin strokes do not break."""
 
 SMOOTHING_PX = 0.7
@@ -56,7 +56,7 @@ def sharpened(image: NDArray[np.uint8], zoom: float) -> NDArray[np.float32]:
     density = resized(image, height, width)
     if zoom <= 1:
         return np.clip(density, 0.0, 1.0)
-    return np.clip((density - LEVEL) * zoom + 0.5, 0.0, 1.0)
+    return np.clip((density - LEVEL) * zoom * 1.5 + 0.5, 0.0, 1.0)
 
 
 def outlines(image: NDArray[np.uint8]) -> list[NDArray[np.float64]]:

@@ -114,4 +114,6 @@ def mark(sign: str, stroke_px: float) -> NDArray[np.uint8]:
         ":": [(middle, y, middle, y) for y in (_MIDDLE - 4, _MIDDLE + 5)],
         "/": [(middle + 3.5, _TOP + 1, middle - 3.5, _BASE)],
     }[sign]
-    return stroke(segments, stroke_px, (IMAGE_SIZE, _MARK_WIDTH))
+    # A pen rests on a dot; smoothing, too, takes more from a dot than from a line.
+    width_px = stroke_px * 1.3 if sign in ".:," else stroke_px
+    return stroke(segments, width_px, (IMAGE_SIZE, _MARK_WIDTH))
