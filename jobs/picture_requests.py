@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -27,6 +27,9 @@ from jobs.art_requests import (
     parse_list,
     parse_number,
 )
+
+if TYPE_CHECKING:
+    from ganmodel.model_dir import ModelInfo
 
 MAX_FRAMES = 2000
 MAX_SIGNS = 2000
@@ -176,8 +179,7 @@ def walk_spec(
     asked = None if labels is None else parse_label_list(labels, info)
     if rows is not None:
         hands = [(seed or 0, row) for row in parse_list(rows, "--rows", MAX_ROWS - 1)]
-        classes = info.generator.num_classes
-        chosen = asked or tuple(_row_label(seed or 0, row, classes) for _, row in hands)
+        chosen = asked or tuple(_row_label(*hand, info) for hand in hands)
     else:
         hands = [(one, 0) for one in parse_list(seeds or "0", "--seeds", MAX_SEED)]
         chosen = asked or (tuple(range(info.generator.num_classes)) if len(hands) == 1 else (8,))
@@ -217,8 +219,11 @@ def _stops(hands: list[tuple[int, int]], labels: tuple[int, ...]) -> tuple[Stop,
     )
 
 
-def _row_label(seed: int, row: int, num_classes: int) -> int:
-    _, labels = draw_block(seed, row // BLOCK_ROWS, 1, parse_labels("balanced", num_classes))
+def _row_label(seed: int, row: int, info: ModelInfo) -> int:
+    shape = info.generator
+    rule = parse_labels("balanced", shape.num_classes)
+    # Labels follow the latents in one stream of random numbers, so these must be drawn in their number.
+    _, labels = draw_block(seed, row // BLOCK_ROWS, shape.latent_dim, rule)
     return int(labels[row % BLOCK_ROWS])
 
 

@@ -51,8 +51,47 @@ PREVIEW = {
     "misspelt option": (["--sede", "4"], "No such option: --sede"),
 }
 
-CASES = {("preview", case): ["preview", *arguments] for case, (arguments, _) in PREVIEW.items()}
-MESSAGES = {("preview", case): message for case, (_, message) in PREVIEW.items()}
+WALK = {
+    "one stop": (["--labels", "3"], "--labels, --seeds or --rows: a walk needs two stops or more"),
+    "uneven stops": (
+        ["--labels", "3,8", "--seeds", "1,2,3"],
+        "--labels: give one, or one for each of the 3 hands, got 2 of them",
+    ),
+    "seeds and rows": (["--seeds", "1,2", "--rows", "1,2"], "--seeds and --rows: give one of them, got both"),
+    "seed without rows": (["--seed", "3"], "--seed: is for --rows; the seeds of a walk are --seeds"),
+    "label out of range": (["--labels", "3,10"], "--labels: must be at most 9, got 10"),
+    "no such row": (["--rows", "3,-1"], "--rows: '-1' is no whole number from 0"),
+    "not a picture": (["--out", "walk.mp4"], "--out walk.mp4: the name must end in .gif or .webp or .png"),
+    "no frames": (["--frames", "0"], "Invalid value for '--frames': 0"),
+    "too many frames": (["--frames", "300"], "--frames: at most 2,000 frames in all, got 3,040"),
+    "too many pixels": (["--size", "2800"], "--size: 200 frames may have sides of 707, got 2800"),
+    "too fast": (["--fps", "100"], "Invalid value for '--fps': 100"),
+    "no colour": (["--ink", "blueish"], "--ink: write black, white or a colour as in #1b2a4a, got 'blueish'"),
+    "truncation": (["--truncation", "2"], "--truncation: must be above 0 and at most 1, got 2"),
+    "no model": (["--model", "nowhere"], "there is no model.json in "),
+}
+
+POSTER = {
+    "no text": ([], "Missing argument 'TEXT...'"),
+    "letters": (["4x"], "TEXT: takes digits, spaces and - . , : / + =, got 'x'"),
+    "markup": (["1<2"], "TEXT: takes digits, spaces and - . , : / + =, got '<'"),
+    "no digit": ([" . "], "TEXT: holds no digit; write a number or a date"),
+    "too long": (["1" * 2001], "TEXT: at most 2,000 signs, got 2,001"),
+    "some hands": (["1", "--hands", "two"], "--hands: must be one or many, got 'two'"),
+    "variation": (["1", "--variation", "1.5"], "--variation: must be from 0 to 1, got 1.5"),
+    "variation no number": (["1", "--variation", "nan"], "--variation: must be from 0 to 1, got nan"),
+    "no such row": (["1", "--style-of", "x"], "--style-of: 'x' is no whole number from 0"),
+    "truncation": (["1", "--truncation", "nan"], "--truncation: must be above 0 and at most 1, got nan"),
+    "too large": (["1" * 99, "--size", "9999"], "--size: a PNG may have some 100,000,000 pixels"),
+    "no size": (["1", "--size", "3"], "Invalid value for '--size': 3"),
+    "no colour": (["1", "--paper", "#12345"], "--paper: write black, white or a colour as in #1b2a4a"),
+    "not a picture": (["1", "--out", "x.txt"], "--out x.txt: the name must end in .png or .svg or .pdf"),
+    "no model": (["1", "--model", "nowhere"], "there is no model.json in "),
+}
+
+COMMANDS = {"preview": PREVIEW, "walk": WALK, "poster": POSTER}
+CASES = {(name, case): [name, *table[case][0]] for name, table in COMMANDS.items() for case in table}
+MESSAGES = {(name, case): table[case][1] for name, table in COMMANDS.items() for case in table}
 
 
 @pytest.fixture(autouse=True)
