@@ -25,7 +25,7 @@ def row_hand(seed: int, row: int, latent_dim: int) -> NDArray[np.float32]:
     """
     rng = np.random.Generator(np.random.Philox(key=np.array([seed, row // BLOCK_ROWS], np.uint64)))
     latents = rng.standard_normal((row % BLOCK_ROWS + 1, latent_dim), dtype=np.float32)
-    return latents[-1]
+    return np.array(latents[-1])
 
 
 def between(a: NDArray[np.float32], b: NDArray[np.float32], share: float) -> NDArray[np.float32]:

@@ -34,7 +34,7 @@ def resized(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.flo
     if height > image.shape[0]:
         density = _smoothed(density)
     resized_image = Image.fromarray(density).resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(resized_image)
+    return np.asarray(resized_image, np.float32)
 
 
 def _smoothed(density: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -43,7 +43,7 @@ def _smoothed(density: NDArray[np.float32]) -> NDArray[np.float32]:
     for axis in (0, 1):
         padded = np.pad(density, [(2, 2) if a == axis else (0, 0) for a in (0, 1)])
         windows = np.lib.stride_tricks.sliding_window_view(padded, 5, axis)
-        density = (windows @ weights).astype(np.float32)
+        density = np.asarray(windows @ weights, np.float32)
     return density
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -81,7 +81,8 @@ def parse_number(text: str, option: str, most: int) -> int:
         raise SpecError(
             f"{option}: '{text.strip()}' is no whole number from 0; write 17, 1_000_000, 1e6 or 1M"
         )
-    value = int(match[1]) * 10 ** int(match[2] or {"k": 3, "m": 6}.get(match[3] or "", 0))
+    zeros = int(match[2] or {"k": 3, "m": 6}.get(match[3] or "", 0))
+    value = int(match[1] + "0" * zeros)
     if value > most:
         raise SpecError(f"{option}: must be at most {most:,}, got {value:,}")
     return value
@@ -155,7 +156,7 @@ def preview_spec(
     """
     target = check_file(out, (".png",))
     asked = None if rows is None else parse_range(rows, "--rows", MAX_ROWS - 1)
-    common = {"out": target, "scale": scale}
+    common: dict[str, Any] = {"out": target, "scale": scale}
     if data is not None:
         drawn = {"--seed": seed, "--seeds": seeds, "--labels": labels, "--truncation": truncation}
         drawn["--model"] = None if model == PRETRAINED else model
@@ -165,7 +166,7 @@ def preview_spec(
         first, end = asked or (0, min(100, num_rows))
         if end > num_rows:
             raise SpecError(f"--rows: {path} has {num_rows:,} rows, got {first:,}:{end:,}")
-        sheet = {"kind": "data", "data": path, "first_row": first, "end_row": end}
+        sheet: dict[str, Any] = {"kind": "data", "data": path, "first_row": first, "end_row": end}
         return PreviewSpec(**common, **sheet, columns=columns or 10)
     check_truncation(truncation)
     path = model if model == PRETRAINED else absolute(model, "--model")
@@ -186,7 +187,7 @@ def preview_spec(
     return PreviewSpec(**common, kind="grid", labels=chosen, seeds=hands, columns=columns or len(hands))
 
 
-def _refuse(options: dict[str, object], reason: str) -> None:
+def _refuse(options: dict[str, Any], reason: str) -> None:
     given = [name for name, value in options.items() if value is not None]
     if given:
         raise SpecError(f"{given[0]}: {reason}")

@@ -83,7 +83,8 @@ def _shrunk(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     cells = np.arange(size)
     share = np.clip(np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells), 0, 1)
     share /= share.sum(axis=1, keepdims=True)
-    return np.round(share @ images.astype(np.float64) @ share.T).astype(np.uint8)
+    small = share @ images.astype(np.float64) @ share.T
+    return np.asarray(np.round(small), np.uint8)
 
 
 def _sheet(images: NDArray[np.uint8], columns: int, gap: int) -> NDArray[np.uint8]:
