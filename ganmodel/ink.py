@@ -34,17 +34,19 @@ def resized(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.flo
     if height > image.shape[0]:
         density = _smoothed(density)
     resized_image = Image.fromarray(density).resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(resized_image, np.float32)
+    grown: NDArray[np.float32] = np.asarray(resized_image, np.float32)
+    return grown
 
 
 def _smoothed(density: NDArray[np.float32]) -> NDArray[np.float32]:
     weights = np.exp(-0.5 * (np.arange(-2, 3) / SMOOTHING_PX) ** 2)
     weights /= weights.sum()
+    smoothed = np.asarray(density, np.float32)
     for axis in (0, 1):
-        padded = np.pad(density, [(2, 2) if a == axis else (0, 0) for a in (0, 1)])
+        padded = np.pad(smoothed, [(2, 2) if a == axis else (0, 0) for a in (0, 1)])
         windows = np.lib.stride_tricks.sliding_window_view(padded, 5, axis)
-        density = np.asarray(windows @ weights, np.float32)
-    return density
+        smoothed = np.asarray(windows @ weights, np.float32)
+    return smoothed
 
 
 def sharpened(image: NDArray[np.uint8], zoom: float) -> NDArray[np.float32]:
@@ -54,9 +56,11 @@ def sharpened(image: NDArray[np.uint8], zoom: float) -> NDArray[np.float32]:
     """
     height, width = (max(1, round(length * zoom)) for length in image.shape)
     density = resized(image, height, width)
-    if zoom <= 1:
-        return np.clip(density, 0.0, 1.0)
-    return np.clip((density - LEVEL) * zoom * 1.5 + 0.5, 0.0, 1.0)
+    if zoom > 1:
+        # A smoothed edge rises by a third in a pixel, so by a half in one of the enlarged picture.
+        density = (density - LEVEL) * np.float32(1.5 * zoom) + np.float32(0.5)
+    coverage: NDArray[np.float32] = density.clip(0.0, 1.0)
+    return coverage
 
 
 def outlines(image: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
