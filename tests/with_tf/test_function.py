@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 import sys
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -203,6 +204,24 @@ def test_torch_gets_the_same_rows(digits, expected) -> None:
     images = torch.cat([images for images, _ in loader]).numpy()
     assert {i.tobytes() for i in images} == {i.tobytes() for i in expected[0][700:1700]}
     assert len(images) == 1000
+
+
+def test_torch_workers_share_the_stream_with_a_stand_in_for_torch(digits, expected, monkeypatch) -> None:
+    worker = SimpleNamespace(id=0, num_workers=2)
+    torch = ModuleType("torch")
+    torch.utils = SimpleNamespace(
+        data=SimpleNamespace(IterableDataset=object, get_worker_info=lambda: worker)
+    )
+    torch.from_numpy = lambda array: array
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.delitem(sys.modules, "ganmodel.torch_stream", raising=False)
+    stream = digits.as_torch_dataset(300, first_row=700, count=1800)
+    monkeypatch.delitem(sys.modules, "ganmodel.torch_stream")
+    rows = []
+    for worker.id in (0, 1):
+        rows += [image.tobytes() for images, _ in stream for image in images]
+    assert len(rows) == 1800
+    assert set(rows) == {image.tobytes() for image in expected[0][700:2500]}
 
 
 def test_torch_that_is_not_there_is_one_line(digits, monkeypatch) -> None:
