@@ -69,8 +69,10 @@ def configure_tensorflow(*, threads: int | None = None, logical_cpus: int = 0, u
         if not use_gpus:
             tf.config.set_visible_devices([], "GPU")
             gpus = []
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
+    # A process that has used its GPUs already keeps the memory it took.
+    with suppress(RuntimeError):
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
     if threads is not None:
         # A process that has used TensorFlow keeps its threads; pixels do not depend on them.
         with suppress(RuntimeError):

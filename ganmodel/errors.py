@@ -3,7 +3,8 @@
 GangenError                    1   anything else that is ours
 |-- SpecError                  2   an option, file or data set that cannot be used as asked
 |   |-- DataError              2   a training set that is missing, damaged or of a wrong shape
-|   `-- ModelError             2   a model directory that is missing, damaged or not ours
+|   |-- ModelError             2   a model directory that is missing, damaged or not ours
+|   `-- RowError               2   rows that no data set has; an IndexError too
 |-- ShardsFailed               3   some planned shards could not be made; the others are kept
 |-- CommitConflict             4   the target holds another data set, or another writer won
 |-- TrainingFailed             5   a NaN, an infinity or a collapse stopped the training
@@ -31,6 +32,10 @@ class DataError(SpecError):
 
 class ModelError(SpecError):
     """A model directory is missing, damaged, or was not written by gangen."""
+
+
+class RowError(SpecError, IndexError):
+    """Rows were asked for that no data set has, or more than fit in memory."""
 
 
 class ShardsFailed(GangenError):

@@ -155,3 +155,16 @@ def build_discriminator(
     )(hidden)
     logit = layers.Reshape((), dtype="float32", name="logit")(layers.Add(dtype="float32")([match, score]))
     return keras.Model([image_BHWC, label_B], logit, name="discriminator")
+
+
+def label_embedding(generator: keras.Model) -> Any:
+    """Return the learned vectors that stand for the labels, [K, E] float32."""
+    return generator.get_layer("label").get_weights()[0]
+
+
+def without_embedding(generator: keras.Model) -> keras.Model:
+    """Return what follows a generator's label embedding: (latents [B, Z], vectors [B, E]) -> images.
+
+    The two share their weights.
+    """
+    return keras.Model([generator.inputs[0], generator.get_layer("label").output], generator.outputs[0])

@@ -15,6 +15,32 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ganmodel.labels import Labels
+    from ganmodel.model_dir import ModelInfo
+
+
+def load_generator(model: str, info: ModelInfo) -> Any:
+    """Return the Keras model of an exported generator, its weights in it.
+
+    Args:
+        model: a model directory, or `pretrained`.
+        info: what `read_model` says of it.
+
+    Raises:
+        ModelError: the weights do not fit the description.
+    """
+    from ganmodel.networks import build_generator
+
+    arrays, _ = load_arrays(resolve_model_dir(model) / WEIGHTS_FILE)
+    network = build_generator(info.generator)
+    weights = {variable.path: variable for variable in network.variables}
+    if weights.keys() != arrays.keys():
+        odd = sorted(weights.keys() ^ arrays.keys())[0]
+        raise ModelError(f"--model {model}: weights do not fit the network (first at '{odd}')")
+    for path, variable in weights.items():
+        if tuple(variable.shape) != arrays[path].shape:
+            raise ModelError(f"--model {model}: '{path}' has shape {list(arrays[path].shape)}")
+        variable.assign(arrays[path])
+    return network
 
 
 class Sampler:
@@ -34,18 +60,7 @@ class Sampler:
     def __init__(self, model: str, *, threads: int | None = 1, use_gpus: bool = True) -> None:
         self.info = read_model(model)
         tf = configure_tensorflow(threads=threads, use_gpus=use_gpus)
-        from ganmodel.networks import build_generator
-
-        arrays, _ = load_arrays(resolve_model_dir(model) / WEIGHTS_FILE)
-        network = build_generator(self.info.generator)
-        weights = {variable.path: variable for variable in network.variables}
-        if weights.keys() != arrays.keys():
-            odd = sorted(weights.keys() ^ arrays.keys())[0]
-            raise ModelError(f"--model {model}: weights do not fit the network (first at '{odd}')")
-        for path, variable in weights.items():
-            if tuple(variable.shape) != arrays[path].shape:
-                raise ModelError(f"--model {model}: '{path}' has shape {list(arrays[path].shape)}")
-            variable.assign(arrays[path])
+        network = load_generator(model, self.info)
 
         def images(z_BZ: Any, label_B: Any) -> Any:
             pixel = network([z_BZ, label_B], training=False)[..., 0] * 127.5 + 127.5

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from jobs.cli_art import POSTER_EXAMPLE, PREVIEW_EXAMPLE, WALK_EXAMPLE, poster, preview, walk
 from jobs.cli_dataset import EXPORT_EXAMPLE, STATUS_EXAMPLE, VERIFY_EXAMPLE, export, status, verify
 from jobs.cli_evaluate import EVALUATE_EXAMPLE, EXTRACTORS_EXAMPLE, evaluate, train_extractors
 from jobs.cli_jobs import jobs_app
@@ -244,6 +245,9 @@ app.command(epilog=f"\b\nExample:\n  {EXPORT_EXAMPLE}")(export)
 app.command(epilog=f"\b\nExample:\n  {EVALUATE_EXAMPLE}")(evaluate)
 app.command(epilog=f"\b\nExample:\n  {EXTRACTORS_EXAMPLE}")(train_extractors)
 app.add_typer(jobs_app)
+app.command(epilog=f"\b\nExample:\n  {PREVIEW_EXAMPLE}")(preview)
+app.command(epilog=f"\b\nExample:\n  {WALK_EXAMPLE}")(walk)
+app.command(epilog=f"\b\nExample:\n  {POSTER_EXAMPLE}")(poster)
 
 
 def main() -> None:

@@ -34,6 +34,18 @@ OPTIONS = {
     "verify": {"--full", "--regenerate", "--model", "--json", "--help"},
     "status": {"--json", "--help"},
     "export": {"--to", "--out", "--image-encoding", "--json", "--help"},
+    "preview": {
+        "--labels", "--seeds", "--rows", "--data", "--seed", "--truncation", "--model", "--out", "--columns", "--scale",
+        "--terminal", "--dry-run", "--json", "--help",
+    },
+    "walk": {
+        "--labels", "--seeds", "--rows", "--seed", "--frames", "--hold", "--loop", "--open", "--fps", "--size",
+        "--columns", "--truncation", "--ink", "--paper", "--model", "--out", "--dry-run", "--json", "--help",
+    },
+    "poster": {
+        "--hands", "--style-of", "--seed", "--variation", "--truncation", "--size", "--ink", "--paper", "--model",
+        "--out", "--dry-run", "--json", "--help",
+    },
 }  # fmt: skip
 JOBS_OPTIONS = {
     "list": {"--all", "--address", "--json", "--help"},

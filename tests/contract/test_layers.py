@@ -13,12 +13,18 @@ ROOT = Path(__file__).parents[2]
 # Top to bottom. A module may import what stands below it, never beside or above. A new file takes a line here.
 LAYERS = (
     "jobs.cli",
+    "jobs.cli_art",
     "jobs.cli_evaluate",
     "jobs.cli_dataset",
     "jobs.cli_jobs",
     "jobs.cli_options",
     "jobs.dataset_commands",
     "jobs.job_commands",
+    "jobs.pictures",
+    "jobs.preview",
+    "jobs.terminal",
+    "jobs.picture_requests",
+    "jobs.art_requests",
     "jobs.submit_evaluate",
     "jobs.submit",
     "jobs.requests",
@@ -97,6 +103,10 @@ LAYERS = (
     "ganmodel.trainer",
     "ganmodel.checkpoint",
     "ganmodel.steps",
+    "ganmodel.function",
+    "ganmodel.brush",
+    "ganmodel.adapters",
+    "ganmodel.torch_stream",
     "ganmodel.sampler",
     "ganmodel.monitor",
     "ganmodel.networks",
@@ -108,7 +118,13 @@ LAYERS = (
     "ganmodel.model_dir",
     "ganmodel.device",
     "ganmodel.label_file",
+    "ganmodel.raster",
+    "ganmodel.vectors",
+    "ganmodel.lettering",
     "ganmodel.config",
+    "ganmodel.hands",
+    "ganmodel.ink",
+    "ganmodel.rows",
     "ganmodel.latents",
     "ganmodel.labels",
     "ganmodel.png",
@@ -130,6 +146,12 @@ NETWORK = frozenset(
     }
 )
 MAY_LOAD = {"tensorflow": NETWORK, "keras": NETWORK, "ray": frozenset({"jobs.tasks"})}
+
+# ganmodel knows nothing of Ray, but for the adapter that hands rows to Ray Data, when it is called.
+KNOWS_RAY = frozenset({"ganmodel.adapters"})
+
+# What a package hands to its users stands above it; it is imported when it is asked for.
+PUBLIC = {"ganmodel": frozenset({"ganmodel.function"})}
 
 MAX_MODULE_LINES = 300
 MAX_FUNCTION_LINES = 60
@@ -192,9 +214,12 @@ def import_faults(module: str, tree: ast.Module) -> list[str]:
         elif package in {"jobs", "ganmodel"}:
             if name not in LAYERS:
                 faults.append(f"{line}: {name} has no place in LAYERS")
-            elif LAYERS.index(name) <= LAYERS.index(module):
+            elif LAYERS.index(name) <= LAYERS.index(module) and (
+                on_load or name not in PUBLIC.get(module, ())
+            ):
                 faults.append(f"{line}: imports up, {name}")
-        if package in {"jobs", "ray"} and module.startswith("ganmodel"):
+        strangers = {"jobs"} if module in KNOWS_RAY else {"jobs", "ray"}
+        if package in strangers and module.startswith("ganmodel"):
             faults.append(f"{line}: ganmodel knows nothing of {package}")
         for heavy, allowed in MAY_LOAD.items():
             if on_load and module not in allowed and (package == heavy or name in allowed):
@@ -281,6 +306,9 @@ def test_module_imports_only_downwards_and_stays_small(module: str, path: Path) 
         ("jobs.plan", "from .specs import DatasetSpec", "1: write out what is imported, got .specs"),
         ("jobs.plan", "from jobs.helpers import f", "1: jobs.helpers has no place in LAYERS"),
         ("ganmodel.png", "def f():\n    import ray", "2: ganmodel knows nothing of ray"),
+        ("ganmodel", "from ganmodel.function import DigitFunction", "1: imports up, ganmodel.function"),
+        ("ganmodel", "def f():\n    from ganmodel.sampler import Sampler", "2: imports up, ganmodel.sampler"),
+        ("ganmodel.adapters", "import ray", "1: loads ray at import, through ray"),
         ("ganmodel.png", "from jobs.specs import TrainSpec", "1: ganmodel knows nothing of jobs"),
         ("ganmodel.data", "import tensorflow as tf", "1: loads tensorflow at import, through tensorflow"),
         ("ganmodel.data", "from keras import datasets", "1: loads keras at import, through keras"),
@@ -323,6 +351,7 @@ def test_fault_is_caught(module: str, source: str, fault: str) -> None:
         ("jobs.driver", "if TYPE_CHECKING:\n    from ganmodel.networks import Any"),
         ("jobs.tasks", "import ray\n@ray.remote(max_restarts=0)\nclass Worker: ..."),
         ("ganmodel.steps", "import tensorflow as tf\nimport keras"),
+        ("ganmodel.adapters", "def f():\n    import ray"),
         ("jobs.plan", "x = 1\n" * 300),
         ("jobs.plan", "def f():\n" + "    x = 1\n" * 60),
     ],

@@ -1,0 +1,100 @@
+"""How fast `digits[i:j]` and its streams are, beside reading the same rows from a data set on disk.
+
+    python benchmarks/function.py [--rows 20000] [--rounds 3] [--data DIR] [--json FILE]
+
+One process that may use all cores. Rates are medians over rounds of rows a second; the first block, with TensorFlow's
+start, is not counted. `--data` is a folder that `gangen generate` wrote, of at least as many rows. "kept" reads one
+block again and again, "one by one" rows in a loop of Python, "far apart" rows of a block each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganmodel import DigitFunction
+from ganmodel.device import device_facts
+from ganmodel.latents import BLOCK_ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def spent(work: Callable[[], int]) -> float:
+    """Return rows a second of one piece of work, which returns its rows."""
+    began = time.perf_counter()
+    rows = work()
+    return rows / (time.perf_counter() - began)
+
+
+def ways(digits: DigitFunction, rows: int, data: str | None) -> dict[str, Callable[[int], int]]:
+    """Return what is measured, by name; each takes a first row nobody has drawn yet."""
+
+    def stream(batches: Any) -> int:
+        return sum(len(labels) for _, labels in batches)
+
+    def torch_stream(first: int) -> int:
+        from torch.utils.data import DataLoader
+
+        return stream(DataLoader(digits.as_torch_dataset(256, count=rows, first_row=first), batch_size=None))
+
+    def from_disk(_first: int) -> int:
+        from jobs.reading import open_dataset, read_rows
+
+        return len(read_rows(str(data), open_dataset(str(data)), rows)[1])
+
+    found: dict[str, Callable[[int], int]] = {
+        "digits[i:j]": lambda first: len(digits[first : first + rows][1]),
+        "batches(256)": lambda first: stream(digits.batches(256, first_row=first, count=rows)),
+        "batches(256), shuffled": lambda first: stream(
+            digits.batches(256, first_row=first, count=rows, shuffle=1)
+        ),
+        "as_tf_dataset(256)": lambda first: stream(digits.as_tf_dataset(256, count=rows, first_row=first)),
+        "digits[i], one by one": lambda first: sum(1 for row in range(rows) if digits[first + row]),
+        "digits[i], far apart": lambda first: sum(
+            1 for block in range(rows // BLOCK_ROWS) if digits[first + block * BLOCK_ROWS]
+        ),
+        "digits[i:j], kept": lambda first: sum(
+            len(digits[first : first + BLOCK_ROWS][1]) for _ in range(rows // BLOCK_ROWS)
+        ),
+    }
+    if importlib.util.find_spec("torch"):
+        found["as_torch_dataset(256)"] = torch_stream
+    if data:
+        found["read from disk"] = from_disk
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--data")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    digits = DigitFunction.pretrained(seed=1)
+    _ = digits[0]
+    rates: dict[str, list[float]] = {}
+    first = 10**9
+    for _ in range(options.rounds):
+        for name, work in ways(digits, options.rows, options.data).items():
+            first += 10**7
+            rates.setdefault(name, []).append(spent(lambda work=work, first=first: work(first)))
+    medians = {name: statistics.median(found) for name, found in rates.items()}
+    for name, rate in medians.items():
+        print(f"{name:24} {rate:>12,.0f} rows/s")
+    if options.json:
+        report = {"machine": device_facts(), "rows": options.rows, "rows_per_s": medians, "all": rates}
+        options.json.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""The data set without the data is the one `gangen generate` writes, and Ray Data reads it too."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ganmodel import DigitFunction
+from jobs.art_requests import PreviewSpec
+from jobs.preview import draw_preview
+from jobs.reading import open_dataset, read_rows
+
+pytestmark = [pytest.mark.ray_local, pytest.mark.tf]
+
+COUNT, SEED = 2300, 11
+
+
+def test_rows_are_those_that_generate_writes(tmp_path: Path) -> None:
+    gangen = str(Path(sys.executable).with_name("gangen"))
+    options = ["--labels", "1,4,7", "--truncation", "0.9", "--seed", str(SEED), "--shard-rows", "1000"]
+    command = [gangen, "generate", "--count", str(COUNT), "--out", str(tmp_path / "out"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stderr
+    path = str(tmp_path / "out")
+    images, labels = read_rows(path, open_dataset(path), COUNT)
+    digits = DigitFunction.pretrained(seed=SEED, labels="1,4,7", truncation=0.9)
+    np.testing.assert_array_equal(digits[:COUNT][0], images)
+    np.testing.assert_array_equal(digits[:COUNT][1], labels)
+    for first, end in ((0, 5), (995, 1005), (1000, 1001), (2000, COUNT)):
+        shown, shown_labels = draw_preview(
+            PreviewSpec(kind="data", data=path, first_row=first, end_row=end, columns=10, scale=1)
+        )
+        np.testing.assert_array_equal(shown, images[first:end])
+        np.testing.assert_array_equal(shown_labels, labels[first:end])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's own
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_ray_data_gets_the_rows_and_their_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    digits = DigitFunction.pretrained(seed=SEED)
+    root = str(Path(__file__).parents[2])
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        runtime_env={"env_vars": {"PYTHONPATH": root, "TF_CPP_MIN_LOG_LEVEL": "3"}},
+    )
+    try:
+        batches = list(digits.as_ray_dataset(1800, first_row=700, actors=1).iter_batches(batch_size=None))
+    finally:
+        ray.shutdown()
+    index = np.concatenate([batch["index"] for batch in batches])
+    images = np.concatenate([batch["image"] for batch in batches])
+    labels = np.concatenate([batch["label"] for batch in batches])
+    order = np.argsort(index)
+    assert np.array_equal(index[order], np.arange(700, 2500))
+    assert images.dtype == np.uint8
+    np.testing.assert_array_equal(images[order], digits[700:2500][0])
+    np.testing.assert_array_equal(labels[order], digits[700:2500][1])
