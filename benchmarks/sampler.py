@@ -28,15 +28,17 @@ from ganmodel.latents import BLOCK_ROWS
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
+    from ganmodel.config import DrawPrecision
+
 PEER = Path(__file__).parent / "peers/keras_script.py"
 
 
-def draw_on_demand(model: str, orders: Connection) -> None:
+def draw_on_demand(model: str, precision: DrawPrecision, orders: Connection) -> None:
     """Draw as many blocks as each message says and answer when they are drawn."""
     from ganmodel.labels import parse_labels
     from ganmodel.sampler import Sampler
 
-    sampler, labels = Sampler(model, use_gpus=False), parse_labels("balanced")
+    sampler, labels = Sampler(model, use_gpus=False, precision=precision), parse_labels("balanced")
     sampler.draw(0, 0, labels)
     orders.send("ready")
     while blocks := orders.recv():
@@ -48,12 +50,12 @@ def draw_on_demand(model: str, orders: Connection) -> None:
 class Crew:
     """A process a core, waiting for orders."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, precision: DrawPrecision) -> None:
         context = multiprocessing.get_context("spawn")
         self._ends = []
         for _ in range(psutil.cpu_count() or 1):
             mine, theirs = context.Pipe()
-            context.Process(target=draw_on_demand, args=(model, theirs), daemon=True).start()
+            context.Process(target=draw_on_demand, args=(model, precision, theirs), daemon=True).start()
             self._ends.append(mine)
         for end in self._ends:
             end.recv()
@@ -95,14 +97,19 @@ def main() -> None:
     parser.add_argument("--peer-rows", type=int, default=10_000)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    models = options.models.split(",")
+    precisions: tuple[DrawPrecision, ...] = ("float32", "bfloat16")
+    models = {
+        f"{model}, {precision}": (model, precision)
+        for model in options.models.split(",")
+        for precision in precisions
+    }
     peer: list[float] = []
     rates: dict[str, list[float]] = {model: [] for model in models}
     for _ in range(options.rounds):
         peer.append(peer_rows_per_s(options.peer_rows, "tutorial"))
-        for model in models:
-            crew = Crew(model)
-            rates[model].append(crew.rows_per_s(options.blocks))
+        for name, (model, precision) in models.items():
+            crew = Crew(model, precision)
+            rates[name].append(crew.rows_per_s(options.blocks))
             crew.dismiss()
     report: dict[str, Any] = {
         "machine": device_facts(),
@@ -110,7 +117,7 @@ def main() -> None:
         "peer": {"rows_per_s": statistics.median(peer), "all": peer},
         "models": {},
     }
-    print(f"{'Keras script':20} {report['peer']['rows_per_s']:>10,.0f} rows/s, tutorial networks, Parquet")
+    print(f"{'Keras script':24} {report['peer']['rows_per_s']:>10,.0f} rows/s, tutorial networks, Parquet")
     for model, found in rates.items():
         times = statistics.median(mine / theirs for mine, theirs in zip(found, peer, strict=True))
         report["models"][model] = {
@@ -119,7 +126,7 @@ def main() -> None:
             "all": found,
         }
         print(
-            f"{model:20} {statistics.median(found):>10,.0f} rows/s, sampler alone, {times:.1f} times the script"
+            f"{model:24} {statistics.median(found):>10,.0f} rows/s, sampler alone, {times:.1f} times the script"
         )
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n")

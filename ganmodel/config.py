@@ -15,6 +15,9 @@ IMAGE_SIZE = 28
 """Height and width of every digit, in pixels (MNIST's)."""
 
 Precision = Literal["float32", "mixed_bfloat16"]
+DrawPrecision = Literal["float32", "bfloat16"]
+"""What digits are drawn in. In bfloat16 weights and activations are rounded to it, sums and the image stay float32."""
+
 LossName = Literal["relativistic", "cross_entropy"]
 
 _OURS, _TUTORIAL = "<ours>", "<tutorial>"

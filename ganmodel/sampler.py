@@ -14,16 +14,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ganmodel.config import DrawPrecision, Precision
     from ganmodel.labels import Labels
     from ganmodel.model_dir import ModelInfo
 
 
-def load_generator(model: str, info: ModelInfo) -> Any:
+def load_generator(model: str, info: ModelInfo, precision: DrawPrecision = "float32") -> Any:
     """Return the Keras model of an exported generator, its weights in it.
 
     Args:
         model: a model directory, or `pretrained`.
         info: what `read_model` says of it.
+        precision: what it computes in; its weights are kept in float32.
 
     Raises:
         ModelError: the weights do not fit the description.
@@ -31,7 +33,8 @@ def load_generator(model: str, info: ModelInfo) -> Any:
     from ganmodel.networks import build_generator
 
     arrays, _ = load_arrays(resolve_model_dir(model) / WEIGHTS_FILE)
-    network = build_generator(info.generator)
+    policy: Precision = "float32" if precision == "float32" else "mixed_bfloat16"
+    network = build_generator(info.generator, precision=policy)
     weights = {variable.path: variable for variable in network.variables}
     if weights.keys() != arrays.keys():
         odd = sorted(weights.keys() ^ arrays.keys())[0]
@@ -50,17 +53,26 @@ class Sampler:
         model: a model directory, or `pretrained`.
         threads: cores one call may use. Pixels are computed the same way for each block, so this changes
             speed alone; a process a core with one thread each is the quickest.
-
         use_gpus: whether to compute on a GPU where there is one.
+        precision: what pixels are computed in. bfloat16 is two to three times as fast on processors that have it; its
+            pixels differ from those of float32, with the generator that ships by 0.1 grey levels on average and 12 at
+            most.
 
     Raises:
         ModelError: the model is missing, damaged, or does not fit its own description.
     """
 
-    def __init__(self, model: str, *, threads: int | None = 1, use_gpus: bool = True) -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        threads: int | None = 1,
+        use_gpus: bool = True,
+        precision: DrawPrecision = "float32",
+    ) -> None:
         self.info = read_model(model)
         tf = configure_tensorflow(threads=threads, use_gpus=use_gpus)
-        network = load_generator(model, self.info)
+        network = load_generator(model, self.info, precision)
 
         def images(z_BZ: Any, label_B: Any) -> Any:
             pixel = network([z_BZ, label_B], training=False)[..., 0] * 127.5 + 127.5

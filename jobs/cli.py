@@ -86,6 +86,14 @@ def generate(
         float,
         typer.Option(metavar="PSI", help="Latents are multiplied by it, 0 < PSI <= 1; less is more typical."),
     ] = 1.0,
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="float32|bfloat16",
+            help="What pixels are computed in. bfloat16 is faster where the processor has it, and other pixels by a "
+            "hair: a data set of its own.",
+        ),
+    ] = "float32",
     image_encoding: Annotated[
         str, typer.Option(metavar="png|raw", help="How images are stored; raw is 784 bytes a row.")
     ] = "png",
@@ -132,6 +140,7 @@ def generate(
             labels=labels,
             seed=seed,
             truncation=truncation,
+            precision=precision,
             image_encoding=image_encoding,
             splits=splits,
             extend=extend,

@@ -138,7 +138,9 @@ def _draw_again(storage: Storage, manifest: Manifest, report: Report, model: str
     from ganmodel.sampler import Sampler
 
     began = time.monotonic()
-    regenerator = Regenerator(manifest, labels_of(manifest.spec, storage), Sampler(model), model)
+    regenerator = Regenerator(
+        manifest, labels_of(manifest.spec, storage), Sampler(model, precision=manifest.spec.precision), model
+    )
     report.faults += regenerator.check(storage, fraction)
     report.regenerated = regenerator.done
     report.seconds += time.monotonic() - began

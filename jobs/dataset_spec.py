@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ganmodel.config import FrozenModel
+from ganmodel.config import DrawPrecision, FrozenModel
 from ganmodel.label_file import LabelPart
 from ganmodel.labels import parse_labels
 from ganmodel.latents import BLOCK_ROWS
@@ -70,7 +70,7 @@ class DatasetSpec(FrozenModel):
     formats: tuple[FormatName, ...]
     image_encoding: Literal["png", "raw"]
     block_rows: Literal[1000] = 1000
-    precision: Literal["float32"] = "float32"
+    precision: DrawPrecision = "float32"
     splits: Annotated[tuple[tuple[str, int], ...], Field(min_length=1)] = WHOLE
     extended_at: tuple[Annotated[int, Field(ge=BLOCK_ROWS, multiple_of=BLOCK_ROWS)], ...] = ()
     label_parts: tuple[LabelPart, ...] = ()

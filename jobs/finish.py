@@ -140,6 +140,7 @@ def _provenance(manifest: Manifest) -> dict[str, Any]:
         "seed": spec.seed,
         "label rule": spec.labels,
         "truncation": spec.truncation,
+        "computed in": spec.precision,
         "rows": spec.count,
         "rows of a shard": spec.shard_rows,
         **({"extended at": ", ".join(f"{n:,}" for n in spec.extended_at)} if spec.extended_at else {}),

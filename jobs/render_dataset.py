@@ -28,7 +28,8 @@ def verify_text(facts: dict[str, Any], faults: list[Fault], command: str) -> str
         rest = again["blocks"] - again["exact_blocks"]
         text = f"{again['exact_blocks']:,} blocks byte for byte"
         if rest:
-            text += f", {rest:,} of another device within one grey level (found {again['levels']})"
+            within = f"within {again['allowed_levels']} grey levels (found {again['levels']})"
+            text += f", {rest:,} of another device {within}"
         lines.append(f"  drawn     {text}")
     return "\n".join([*lines, f"next: {command}"])
 

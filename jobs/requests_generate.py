@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast, get_args
 
+from ganmodel.config import DrawPrecision
 from ganmodel.errors import SpecError
 from ganmodel.label_file import PREFIX, LabelPart, label_parts
 from ganmodel.labels import parse_labels
@@ -39,6 +40,7 @@ def generate_spec(
     labels: str,
     seed: int,
     truncation: float,
+    precision: str,
     image_encoding: str,
     splits: str | None,
     extend: bool,
@@ -55,6 +57,7 @@ def generate_spec(
     """
     rows = parse_count(count)
     in_range("--truncation", truncation, 0, 1)
+    one_of("--precision", precision, get_args(DrawPrecision))
     one_of("--image-encoding", image_encoding, ("png", "raw"))
     model_place = model if model == PRETRAINED else absolute(model, "--model")
     info = read_model(model)
@@ -71,6 +74,7 @@ def generate_spec(
         count=rows,
         shard_rows=_shard_rows(shard_rows, rows, old),
         formats=parse_formats(formats, "--format"),
+        precision=precision,  # type: ignore[arg-type]
         image_encoding=image_encoding,  # type: ignore[arg-type]
         splits=parse_splits(splits) if splits else WHOLE,
         extended_at=extended_at,

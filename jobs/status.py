@@ -131,6 +131,8 @@ def continuing(out: str, spec: DatasetSpec, notes: RunNotes | None) -> list[str]
     ]
     if spec.truncation != 1:
         words += ["--truncation", repr(spec.truncation)]
+    if spec.precision != "float32":
+        words += ["--precision", spec.precision]
     if spec.image_encoding != "png":
         words += ["--image-encoding", spec.image_encoding]
     if spec.splits != WHOLE:

@@ -37,7 +37,11 @@ class GenerateWorker:
         from jobs.shards import DrawnBlocks, ShardMaker
         from jobs.storage import open_storage
 
-        sampler = Sampler(self._spec.model, use_gpus=bool(ray.get_gpu_ids()))
+        sampler = Sampler(
+            self._spec.model,
+            use_gpus=bool(ray.get_gpu_ids()),
+            precision=self._spec.dataset.precision,
+        )
         self._plan = Plan(self._spec.dataset)
         self._maker = ShardMaker(self._plan, open_storage(self._spec.out), DrawnBlocks(self._spec, sampler))
         return os.getpid()

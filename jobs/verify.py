@@ -75,7 +75,12 @@ class Report:
             "faults": [fault.facts() for fault in self.faults],
             "bad_shards": self.bad_shards,
             "regenerated": again
-            and {"blocks": again.blocks, "exact_blocks": again.exact_blocks, "levels": again.levels},
+            and {
+                "blocks": again.blocks,
+                "exact_blocks": again.exact_blocks,
+                "levels": again.levels,
+                "allowed_levels": again.allowed_levels,
+            },
             "seconds": self.seconds,
         }
 

@@ -55,6 +55,7 @@ GENERATE = {
     "labels unreadable": (["--labels", "odd"], "--labels: cannot read 'odd'"),
     "truncation": (["--truncation", "0"], "--truncation: must be above 0 and at most 1, got 0"),
     "truncation above one": (["--truncation", "1.5"], "--truncation: must be above 0 and at most 1, got 1.5"),
+    "precision": (["--precision", "fp16"], "--precision: must be one of float32, bfloat16, got 'fp16'"),
     "image encoding": (["--image-encoding", "jpeg"], "--image-encoding: must be one of png, raw, got 'jpeg'"),
     "no model": (["--model", "nowhere"], "--model nowhere: there is no model.json in nowhere"),
     "negative seed": (["--seed", "-1"], "Invalid value for '--seed': -1"),
@@ -266,8 +267,8 @@ def test_another_data_set_is_left_alone_with_exit_code_4_and_the_difference(
 
     spec = generate_spec(
         count="1000", out=str(tmp_path), model="pretrained", formats="parquet", shard_rows=None, labels="balanced",
-        seed=7, truncation=1.0, image_encoding="png", splits=None, extend=False, repair=False, workers=None,
-        gpus_per_worker=0,
+        seed=7, truncation=1.0, precision="float32", image_encoding="png", splits=None, extend=False, repair=False,
+        workers=None, gpus_per_worker=0,
     )  # fmt: skip
     (tmp_path / PLAN_FILE).parent.mkdir()
     (tmp_path / PLAN_FILE).write_text(spec.dataset.model_dump_json())

@@ -16,6 +16,7 @@ from jobs.plan_files import PLAN_FILE
 OPTIONS = {
     "generate": {
         "--count", "--out", "--model", "--format", "--shard-rows", "--labels", "--seed", "--truncation",
+        "--precision",
         "--image-encoding", "--splits", "--extend", "--repair", "--workers", "--gpus-per-worker", "--address",
         "--no-wait", "--image-has-gangen", "--dry-run", "--json", "--help",
     },

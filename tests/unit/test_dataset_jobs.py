@@ -142,8 +142,8 @@ def test_split_facts_are_those_of_the_files(tmp_path):
 def typed(out: Path, **changes):
     words = {
         "count": "4000", "out": str(out), "model": "pretrained", "formats": "parquet", "shard_rows": "1000",
-        "labels": "balanced", "seed": 0, "truncation": 1.0, "image_encoding": "png", "splits": None, "extend": False,
-        "repair": False, "workers": None, "gpus_per_worker": 0.0,
+        "labels": "balanced", "seed": 0, "truncation": 1.0, "precision": "float32", "image_encoding": "png",
+        "splits": None, "extend": False, "repair": False, "workers": None, "gpus_per_worker": 0.0,
     }  # fmt: skip
     return generate_spec(**words | changes)
 
@@ -192,6 +192,7 @@ def test_labels_of_a_file_grow_with_it(tmp_path):
     [
         {},
         {"labels": "0=0.1,3=0.7", "seed": 7, "truncation": 0.35, "image_encoding": "raw"},
+        {"precision": "bfloat16"},
         {"splits": "train=60000,test=10000", "formats": "idx,webdataset", "count": "14000"},
     ],
 )

@@ -266,6 +266,12 @@ def test_another_device_may_differ_by_one_grey_level_and_no_more(good):
     assert len(regenerate(good, FakeSampler(levels=2, device="GPU"))[0]) == 5
 
 
+def test_another_device_may_differ_by_eight_grey_levels_in_bfloat16(tmp_path):
+    make_dataset(tmp_path, precision="bfloat16")
+    assert regenerate(tmp_path, FakeSampler(levels=8, device="GPU"))[0] == []
+    assert regenerate(tmp_path, FakeSampler(levels=9, device="GPU"))[0] != []
+
+
 def test_blocks_are_chosen_without_replacement_and_the_same_each_time():
     blocks = chosen_blocks(1000, 0.1, "ab" * 32)
     assert len(set(blocks.tolist())) == 100

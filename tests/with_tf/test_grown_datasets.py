@@ -99,8 +99,8 @@ def test_webdataset_reads_every_row_of_a_split(grown):
 def test_a_real_model_draws_the_same_rows_again_byte_for_byte(tmp_path, capsys):
     job = generate_spec(
         count="2500", out=str(tmp_path), model="pretrained", formats="parquet", shard_rows="1000", labels="uniform",
-        seed=3, truncation=0.9, image_encoding="png", splits="a=0.5,b=0.5", extend=False, repair=False, workers=None,
-        gpus_per_worker=0.0,
+        seed=3, truncation=0.9, precision="float32", image_encoding="png", splits="a=0.5,b=0.5", extend=False,
+        repair=False, workers=None, gpus_per_worker=0.0,
     )  # fmt: skip
     storage, plan, sampler = open_storage(job.out), Plan(job.dataset), Sampler("pretrained")
     storage.prepare()

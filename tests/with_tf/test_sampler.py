@@ -62,6 +62,17 @@ def test_pixels_are_the_generators_rounded(sampler):
     assert abs(gaps).max() < 0.501
 
 
+def test_bfloat16_draws_nearly_the_same_pictures_and_says_so_in_its_own_bits(sampler, model):
+    images, labels = sampler.draw(3, 2, BALANCED)
+    other = Sampler(model, threads=None, precision="bfloat16")
+    rounded, same_labels = other.draw(3, 2, BALANCED)
+    assert np.array_equal(labels, same_labels)
+    gaps = np.abs(images.astype(int) - rounded)
+    assert 0 < gaps.mean() < 1
+    assert gaps.max() < 30
+    assert np.array_equal(other.draw(3, 2, BALANCED)[0], rounded)
+
+
 def test_the_same_block_twice_is_the_same_to_the_bit(sampler, model):
     images, labels = sampler.draw(3, 2, BALANCED)
     sampler.draw(3, 5, BALANCED)
