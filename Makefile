@@ -47,7 +47,7 @@ env: $(RUN_ENV) ## Make .venv with the pinned packages and gangen (PYTHON=, INST
 test: $(DEV_ENV) ## Run every test that is not marked slow (ARGS="-k plan")
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
-test-slow: $(DEV_ENV) ## Run the tests with full-size data: a million rows in every client (ARGS=)
+test-slow: $(DEV_ENV) ## Run the slow tests: a million rows, faults at every point of a run, real object stores (ARGS=)
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 lint: $(DEV_ENV) ## Check style, formatting, types and spelling; change nothing

@@ -24,7 +24,10 @@ SERVERS = ("object", "container", "account", "proxy")
 START_S = 60
 ACCESS_KEY = "test:tester"
 
-PIPELINE = "catch_errors healthcheck cache listing_formats bulk s3api tempauth copy slo dlo versioned_writes proxy-server"
+PIPELINE = (
+    "catch_errors healthcheck cache listing_formats bulk s3api tempauth copy slo dlo versioned_writes "
+    "proxy-server"
+)
 
 
 def why_not() -> str | None:
