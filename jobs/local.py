@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from contextlib import chdir, contextmanager
+import sys
+from contextlib import chdir, contextmanager, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import ClusterError
@@ -77,7 +79,9 @@ def local_ray(
                     f"--gpus-per-worker: {gpus:g} GPUs are asked for in all, this machine has {have:g}; ask for fewer, "
                     "or give the --address of a cluster that has them"
                 )
-            yield
+            # Ray prints there when a process dies. What there is to say of it we say ourselves.
+            with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+                yield
         finally:
             ray.shutdown()
 
@@ -105,7 +109,8 @@ def surrounding_ray() -> Iterator[None]:
         ) from err
     interrupt_on_sigterm()
     try:
-        yield
+        with redirect_stdout(sys.stderr):  # Stdout is for results.
+            yield
     finally:
         ray.shutdown()
 

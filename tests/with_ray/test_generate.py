@@ -90,7 +90,7 @@ def test_every_planned_row_is_there_once_and_labels_are_balanced(undisturbed: Pa
 def test_the_finished_folder_holds_what_readers_need_and_no_leftovers(undisturbed: Path) -> None:
     assert sorted(p.name for p in undisturbed.iterdir()) == [".gangen", "README.md", "data", "tfds"]
     private = {p.name for p in (undisturbed / ".gangen").iterdir()}
-    assert private - {"lock"} == {"commits", "manifest.json", "plan.json", "preview.png"}
+    assert private - {"lock"} == {"commits", "manifest.json", "plan.json", "preview.png", "run.json"}
     again = subprocess.run(
         command(undisturbed), capture_output=True, text=True, timeout=TIMEOUT_S, check=True
     )

@@ -113,7 +113,7 @@ def test_a_real_model_draws_the_same_rows_again_byte_for_byte(tmp_path, capsys):
         "name": sampler.info.name,
         "latent_dim": sampler.info.generator.latent_dim,
         "training": {},
-        "quality": sampler.info.quality,
+        "quality": {},
     }
     finish(storage, plan, [records[i] for i in range(plan.num_shards)], model=model)
     run_verify(str(tmp_path), full=True, fraction=1.0, model=None, as_json=True)
