@@ -17,12 +17,12 @@ from collections import OrderedDict
 from functools import partial
 from itertools import count as count_from
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 import numpy as np
 
 from ganmodel.adapters import ray_dataset, tf_dataset, torch_dataset
-from ganmodel.config import IMAGE_SIZE
+from ganmodel.config import IMAGE_SIZE, DrawPrecision
 from ganmodel.device import configure_tensorflow
 from ganmodel.errors import GangenError, RowError, SpecError
 from ganmodel.labels import parse_labels
@@ -52,6 +52,7 @@ class DigitFunction:
         truncation: psi in (0, 1].
         cached_blocks: blocks that are kept, 0.8 MB each.
         threads: cores one draw may use; None leaves TensorFlow as it is set up.
+        precision: float32 or bfloat16, as `gangen generate --precision` takes it.
         use_gpu: whether to draw on a GPU where there is one. Pixels may then differ from the CPU's by a grey level.
 
     Raises:
@@ -66,6 +67,7 @@ class DigitFunction:
         seed: int = 0,
         labels: str = "balanced",
         truncation: float = 1.0,
+        precision: DrawPrecision = "float32",
         cached_blocks: int = 16,
         threads: int | None = None,
         use_gpu: bool = False,
@@ -74,6 +76,10 @@ class DigitFunction:
             raise SpecError(f"seed: must be from 0 to {2**63 - 1:,}, got {seed}")
         if not (math.isfinite(truncation) and 0 < truncation <= 1):
             raise SpecError(f"truncation: must be above 0 and at most 1, got {truncation:g}")
+        if precision not in get_args(DrawPrecision):
+            raise SpecError(
+                f"precision: must be one of {', '.join(get_args(DrawPrecision))}, got {precision!r}"
+            )
         if cached_blocks < 1:
             raise SpecError(f"cached_blocks: must be 1 or more, got {cached_blocks}")
         self.info = read_model(model)
@@ -82,6 +88,7 @@ class DigitFunction:
             "seed": seed,
             "labels": labels,
             "truncation": truncation,
+            "precision": precision,
             "cached_blocks": cached_blocks,
             "threads": threads,
             "use_gpu": use_gpu,
@@ -99,7 +106,7 @@ class DigitFunction:
         return cls(PRETRAINED, seed=seed, **arguments)
 
     def __repr__(self) -> str:
-        shown = ("model", "seed", "labels", "truncation")
+        shown = ("model", "seed", "labels", "truncation", "precision")
         return f"DigitFunction({', '.join(f'{name}={self._arguments[name]!r}' for name in shown)})"
 
     def __getstate__(self) -> dict[str, Any]:
@@ -272,7 +279,9 @@ class DigitFunction:
         tf = configure_tensorflow(threads=threads)
         self._device = partial(tf.device, "GPU" if self._arguments["use_gpu"] else "CPU")
         with self._device():
-            self._sampler = Sampler(self._arguments["model"], threads=threads)
+            self._sampler = Sampler(
+                self._arguments["model"], threads=threads, precision=self._arguments["precision"]
+            )
         self._process = os.getpid()
 
     def _draw(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

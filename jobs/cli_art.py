@@ -143,7 +143,9 @@ def walk(
     loop: Annotated[
         bool, typer.Option("--loop/--open", help="End where it began, or at the last stop.")
     ] = True,
-    fps: Annotated[int, typer.Option(min=1, max=50, metavar="N", help="Frames a second.")] = 20,
+    fps: Annotated[
+        int | None, typer.Option(min=1, max=50, metavar="N", help="Frames a second. Default: 20.")
+    ] = None,
     size: Annotated[
         int, typer.Option(min=14, max=2800, metavar="PX", help="Side of a frame in pixels.")
     ] = 168,
@@ -208,11 +210,12 @@ def poster(
         int, typer.Option(min=0, max=2**63 - 1, metavar="N", help="Seed of the data set that row is of.")
     ] = 0,
     variation: Annotated[
-        float,
+        float | None,
         typer.Option(
-            metavar="V", help="How far each digit strays from the one hand, 0 to 1: nobody writes two alike."
+            metavar="V",
+            help="How far each digit strays from the one hand, 0 to 1: nobody writes two alike. Default: 0.15.",
         ),
-    ] = 0.15,
+    ] = None,
     truncation: Truncation = 1.0,
     size: Annotated[
         int,

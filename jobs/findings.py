@@ -105,15 +105,19 @@ class LogFilter:
         for line in lines:
             self._take(line, "\n")
 
+    def flush(self) -> None:
+        """Pass on a last line without a newline."""
+        if self._rest:
+            self._take(self._rest, "")
+            self._rest = ""
+
     def finish(self) -> Any:
         """Pass on a last line without a newline; return the findings.
 
         Raises:
             ClusterError: there were none, or they are damaged.
         """
-        if self._rest:
-            self._take(self._rest, "")
-            self._rest = ""
+        self.flush()
         if self.result is None:
             raise ClusterError("the job succeeded, but its log holds no result")
         return from_line(self.result)

@@ -12,6 +12,7 @@ import typer
 
 from ganmodel.errors import ClusterError, SpecError
 from jobs.addresses import SURROUNDING, check_address, resolve_address
+from jobs.findings import LogFilter
 from jobs.progress import say
 from jobs.remote import JobsClient
 
@@ -92,14 +93,25 @@ def run_logs(job: str, follow: bool, options: JobOptions) -> None:
         raise SpecError("--follow and --json: a log that goes on is no JSON; give one of them")
     client = options.client()
     if not follow:
-        text = client.log(job)
+        text = _without_result(client.log(job))
         options.print({"address": client.address, "job": job, "log": text}, text.rstrip("\n"))
         return
-    outcome = client.follow(job, _to_stdout)
+    log = LogFilter(_to_stdout)
+    outcome = client.follow(job, log)
+    log.flush()
     if outcome.status != "SUCCEEDED":
         error = ClusterError(f"job {job} ended as {outcome.status} ({outcome.message})")
         error.exit_code = outcome.exit_code or error.exit_code
         raise error
+
+
+def _without_result(text: str) -> str:
+    """Return a log without the line that carries an evaluation's pictures: `gangen evaluate` reads it."""
+    kept: list[str] = []
+    log = LogFilter(kept.append)
+    log(text)
+    log.flush()
+    return "".join(kept)
 
 
 def run_stop(job: str, options: JobOptions) -> None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ganmodel.model_dir import ModelInfo
 
 MAX_FRAMES = 2000
+DEFAULT_FPS = 20
+DEFAULT_VARIATION = 0.15
 MAX_SIGNS = 2000
 """Signs of a poster."""
 
@@ -153,7 +155,7 @@ def walk_spec(
     frames: int,
     hold: int | None,
     loop: bool,
-    fps: int,
+    fps: int | None,
     size: int,
     columns: int | None,
     truncation: float,
@@ -169,6 +171,10 @@ def walk_spec(
     """
     target = str(check_file(out, (".gif", ".webp", ".png")))
     is_strip = target.lower().endswith(".png")
+    if is_strip and fps is not None:
+        raise SpecError("--fps: is for a picture that moves; give --out a .gif or .webp")
+    if not is_strip and columns is not None:
+        raise SpecError("--columns: is for a strip; give --out a .png")
     if seeds is not None and rows is not None:
         raise SpecError("--seeds and --rows: give one of them, got both")
     if seed is not None and rows is None:
@@ -189,7 +195,7 @@ def walk_spec(
         frames=frames,
         hold=(0 if is_strip else 4) if hold is None else hold,
         loop=loop,
-        fps=fps,
+        fps=fps or DEFAULT_FPS,
         size=size,
         columns=columns or frames,
         truncation=truncation,
@@ -234,7 +240,7 @@ def poster_spec(
     hands: str,
     seed: int,
     style_of: str,
-    variation: float,
+    variation: float | None,
     truncation: float,
     size: int,
     ink: str,
@@ -258,6 +264,10 @@ def poster_spec(
         raise SpecError(f"TEXT: at most {MAX_SIGNS:,} signs, got {sum(map(len, lines)):,}")
     if hands not in ("one", "many"):
         raise SpecError(f"--hands: must be one or many, got '{hands}'")
+    if hands == "many" and variation is not None:
+        raise SpecError("--variation: is for one hand; leave it out with --hands many")
+    if variation is None:
+        variation = DEFAULT_VARIATION
     if not 0 <= variation <= 1:
         raise SpecError(f"--variation: must be from 0 to 1, got {variation:g}")
     check_truncation(truncation)

@@ -26,6 +26,7 @@ NEEDED = {
     "crc32c": ">=2.7",
     "filelock": ">=3.12",
     "numpy": ">=1.26",
+    "obstore": ">=0.8",
     "pyarrow": ">=17",
     "pydantic": ">=2.8",
     "pyyaml": ">=6",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ganmodel.errors import ClusterError
 from ganmodel.evaluation import Neighbours
 from jobs.findings import RESULT_MARK, LogFilter, from_line, to_line
+from jobs.job_commands import _without_result
 from jobs.render_evaluation import evaluation_facts
 
 
@@ -59,6 +60,10 @@ def test_the_findings_are_picked_out_of_a_log(findings) -> None:
     log = LogFilter(lambda _: None)
     log(f"before\n{to_line(findings)}\nafter\n")
     assert log.finish().evaluation == findings.evaluation
+
+
+def test_a_log_can_be_shown_without_the_result(findings) -> None:
+    assert _without_result(f"before\n{to_line(findings)}\nafter\nno newline") == "before\nafter\nno newline"
 
 
 def test_a_log_without_a_result_is_one_line() -> None:

@@ -94,6 +94,7 @@ def test_what_is_no_row_is_a_type_error(digits, row) -> None:
         ({"truncation": 0}, "truncation: must be above 0 and at most 1, got 0"),
         ({"truncation": float("nan")}, "truncation: must be above 0 and at most 1, got nan"),
         ({"cached_blocks": 0}, "cached_blocks: must be 1 or more, got 0"),
+        ({"precision": "fp16"}, "precision: must be one of float32, bfloat16, got 'fp16'"),
         ({"labels": "11"}, "labels are 0 to 9, got 11"),
     ],
 )
@@ -113,6 +114,17 @@ def test_seed_labels_and_truncation_are_the_data_sets(digits) -> None:
     assert not np.array_equal(digits[1000:2000][0], images)
 
 
+def test_the_precision_is_the_data_sets_too(digits) -> None:
+    rounded = DigitFunction.pretrained(seed=3, precision="bfloat16")
+    block, labels = Sampler("pretrained", threads=None, precision="bfloat16").draw(
+        3, 0, parse_labels("balanced")
+    )
+    images, found = rounded[5:9]
+    np.testing.assert_array_equal(images, block[5:9])
+    np.testing.assert_array_equal(found, labels[5:9])
+    assert not np.array_equal(digits[0:200][0], rounded[0:200][0])
+
+
 def test_the_last_blocks_are_kept_and_no_more() -> None:
     digits = DigitFunction.pretrained(cached_blocks=2)
     drawn = []
@@ -126,7 +138,7 @@ def test_the_last_blocks_are_kept_and_no_more() -> None:
 def test_it_can_be_pickled_before_and_after_it_has_drawn(digits) -> None:
     again = pickle.loads(pickle.dumps(digits))
     assert repr(again) == repr(digits) == (
-        "DigitFunction(model='pretrained', seed=3, labels='balanced', truncation=1.0)"
+        "DigitFunction(model='pretrained', seed=3, labels='balanced', truncation=1.0, precision='float32')"
     )  # fmt: skip
     assert len(pickle.dumps(digits)) < 1000
     np.testing.assert_array_equal(again[17][0], digits[17][0])
@@ -252,6 +264,6 @@ except AttributeError as err: print(err)
 """
     done = run_python(code)
     assert done.stdout.splitlines() == [
-        "False [] DigitFunction(model='pretrained', seed=0, labels='balanced', truncation=1.0)",
+        "False [] DigitFunction(model='pretrained', seed=0, labels='balanced', truncation=1.0, precision='float32')",
         "module 'ganmodel' has no attribute 'nothing'",
     ], done.stderr

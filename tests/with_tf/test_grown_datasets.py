@@ -119,4 +119,4 @@ def test_a_real_model_draws_the_same_rows_again_byte_for_byte(tmp_path, capsys):
     run_verify(str(tmp_path), full=True, fraction=1.0, model=None, as_json=True)
     facts = json.loads(capsys.readouterr().out)
     assert facts["status"] == "good"
-    assert facts["regenerated"] == {"blocks": 3, "exact_blocks": 3, "levels": 0}
+    assert facts["regenerated"] == {"blocks": 3, "exact_blocks": 3, "levels": 0, "allowed_levels": 1}
