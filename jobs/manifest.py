@@ -193,7 +193,7 @@ def read_manifest(storage: Storage, plan: Plan | None = None, *, check_files: bo
     if not check_files:
         return manifest
     files = [file for shard in manifest.shards for file in shard.files.values()]
-    sizes = file_sizes(storage)
+    sizes = storage.sizes()  # Of what readers see: the pending files of a repair may yet be refused.
     lost = [file.name for file in files if sizes.get(file.name) != file.size_bytes]
     if lost:
         raise CommitConflict(

@@ -8,7 +8,7 @@ from ganmodel.errors import CommitConflict
 from jobs.check_shard import ShardChecker
 from jobs.finish import show
 from jobs.label_store import labels_of
-from jobs.manifest import read_records
+from jobs.manifest import read_records, to_json
 from jobs.plan_files import commit_name
 from jobs.progress import say
 from jobs.storage import PENDING
@@ -76,6 +76,7 @@ def restore(storage: Storage, manifest: Manifest, records: list[ShardRecord]) ->
     """
     for said, made in zip(manifest.shards, records, strict=True):
         if said.files != made.files:
+            _take_back(storage, manifest, records)
             devices = f"{said.device.get('device')} {said.device.get('tensorflow')}"
             raise CommitConflict(
                 f"--repair: shard {said.index} made again is not what the manifest says, so nothing was replaced; "
@@ -84,3 +85,11 @@ def restore(storage: Storage, manifest: Manifest, records: list[ShardRecord]) ->
     show(storage, manifest)
     storage.remove_pending()
     return manifest
+
+
+def _take_back(storage: Storage, manifest: Manifest, records: list[ShardRecord]) -> None:
+    """Leave a data set as it was before `condemn`: the records that the manifest tells of, and no remade files."""
+    for said, made in zip(manifest.shards, records, strict=True):
+        if said != made:
+            storage.write_whole(commit_name(said.index), to_json(said))
+    storage.remove_pending()

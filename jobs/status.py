@@ -47,7 +47,7 @@ def status(storage: Storage) -> dict[str, Any]:
         )
     plan, notes = Plan(spec), read_notes(storage)
     manifest = read_manifest(storage, plan, check_files=False)
-    sizes = file_sizes(storage)
+    sizes = file_sizes(storage) if manifest is None else storage.sizes()
     if manifest is not None:
         records = {
             record.index: record

@@ -21,6 +21,7 @@ from jobs.plan import Plan
 from jobs.plan_files import MANIFEST_FILE, PLAN_FILE, commit_name
 from jobs.regenerate import Regenerator, chosen_blocks
 from jobs.repair import condemn, restore
+from jobs.status import status
 from jobs.storage import open_storage
 from jobs.verify import finished_manifest, verify
 from jobs.writers import FORMATS
@@ -327,6 +328,26 @@ def test_repair_refuses_what_comes_out_otherwise(dataset):
     assert file_sha256(dataset / PARQUET) == before
     remake(dataset)
     assert check(dataset).faults == []
+
+
+@pytest.mark.parametrize("damage", [lambda path: flip(path, 100_000), cut, Path.unlink])
+def test_a_refused_repair_leaves_the_data_set_as_it_was(dataset, damage):
+    damage(dataset / PARQUET)
+    storage = open_storage(str(dataset))
+    before = check(dataset).faults, snapshot(dataset), status(storage)
+    with pytest.raises(CommitConflict, match="nothing was replaced"):
+        remake(dataset, FakeSampler(noise=1))
+    assert (check(dataset).faults, snapshot(dataset), status(storage)) == before
+
+
+def test_what_waits_to_replace_a_lost_file_does_not_stand_for_it(dataset):
+    (dataset / PARQUET).rename(dataset / "whole")
+    pending = dataset / ".gangen/pending" / PARQUET
+    pending.parent.mkdir(parents=True)
+    (dataset / "whole").rename(pending)
+    assert status(open_storage(str(dataset)))["status"] == "damaged"
+    with pytest.raises(CommitConflict, match="1 of 25 files are missing or cut"):
+        read_manifest(open_storage(str(dataset)))
 
 
 def test_repair_of_a_forged_manifest_is_refused(dataset):
