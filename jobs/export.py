@@ -5,6 +5,7 @@ What comes out is, but for times, what `gangen generate` would have written in t
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from ganmodel.errors import DataError, GangenError
 from ganmodel.weights import file_sha256
 from jobs.dataset_spec import DatasetSpec
 from jobs.finish import finish
-from jobs.label_store import label_names
+from jobs.label_store import labels_name
 from jobs.manifest import read_manifest
 from jobs.plan import Plan
 from jobs.plan_files import check_plan, write_plan
@@ -83,6 +84,23 @@ def exported_spec(spec: DatasetSpec, formats: Sequence[str], image_encoding: str
     return DatasetSpec.model_validate(spec.model_dump() | changes)
 
 
+def _labels(source: Storage, spec: DatasetSpec) -> dict[str, bytes]:
+    """Return {name: content} of a data set's files of labels, each checked against the plan.
+
+    Raises:
+        DataError: one is lost, or not what the plan names.
+    """
+    found = {}
+    for segment, part in enumerate(spec.label_parts):
+        name = labels_name(segment)
+        data = source.read(name)
+        if data is None or hashlib.sha256(data).hexdigest() != part.sha256:
+            what = "is not there" if data is None else "is not what the plan names"
+            raise DataError(f"{source.url}: {name} {what}; restore it")
+        found[name] = data
+    return found
+
+
 def export(
     source: Storage,
     manifest: Manifest,
@@ -112,12 +130,13 @@ def export(
     done = read_manifest(target, plan)
     if done is not None:
         return done, 0
+    labels = _labels(source, spec)
     target.prepare()
     with target.lock(), target_errors(target.url):
         check_plan(target, plan)
         write_plan(target, plan)
-        for name in label_names(spec):
-            target.write_whole(name, source.read(name) or b"")
+        for name, data in labels.items():
+            target.write_whole(name, data)
         target.sweep()
         maker = ShardMaker(plan, target, ReadBlocks(source, manifest))
         records = []

@@ -377,6 +377,20 @@ def test_a_damaged_source_and_a_taken_place_are_refused_in_one_line(tmp_path, ca
     assert capsys.readouterr().out == ""
 
 
+def test_lost_or_changed_labels_are_not_exported(tmp_path):
+    np.save(tmp_path / "labels.npy", np.arange(5000) % 7)
+    manifest = make_dataset(tmp_path / "a", labels_file=tmp_path / "labels.npy")
+    source, target = open_storage(str(tmp_path / "a")), open_storage(str(tmp_path / "b"))
+    spec, labels = exported_spec(manifest.spec, ["idx"], None), tmp_path / "a/.gangen/labels-000.u1"
+    labels.write_bytes(b"\1" * 5000)
+    with pytest.raises(DataError, match=r"a: .gangen/labels-000.u1 is not what the plan names; restore it"):
+        export(source, manifest, target, spec)
+    labels.unlink()
+    with pytest.raises(DataError, match=r"labels-000.u1 is not there"):
+        export(source, manifest, target, spec)
+    assert not (tmp_path / "b").exists()
+
+
 # --- verify, as a command
 
 
