@@ -5,23 +5,25 @@ from __future__ import annotations
 import shlex
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ganmodel.errors import DamageFound, DataError, GangenError, SpecError
+from ganmodel.errors import DamageFound, SpecError
 from ganmodel.model_dir import read_model
 from jobs.checks import absolute, in_range, one_of
 from jobs.export import export, exported_spec
 from jobs.label_store import labels_of
 from jobs.progress import Reporter
 from jobs.regenerate import Regenerator
+from jobs.remedy import remedy
 from jobs.render import to_json
 from jobs.render_dataset import export_text, status_text, verify_text
 from jobs.requests_generate import parse_formats
 from jobs.run_notes import read_notes
-from jobs.status import continuing, model_folder, status
+from jobs.status import model_folder, status
 from jobs.storage import open_storage
+from jobs.target import reading_errors
 from jobs.verify import finished_manifest, verify
 
 if TYPE_CHECKING:
@@ -52,17 +54,19 @@ def run_verify(dataset: str, *, full: bool, fraction: float | None, model: str |
         if fraction is not None:
             _draw_again(storage, manifest, report, folder, fraction)
         facts = report.facts()
-        repair = shlex.join([*continuing(storage.url, manifest.spec, read_notes(storage)), "--repair"])
-        after = (
-            shlex.join(["gangen", "verify", storage.url, "--full"])
-            if not full
-            else f"gangen status {storage.url}"
-        )
-        facts["next"] = repair if report.bad_shards else after
-        typer.echo(to_json(facts) if as_json else verify_text(facts, report.faults, facts["next"]))
         if report.faults:
-            first = str(report.faults[0])
-            raise DamageFound(f"{storage.url}: {len(report.faults):,} faults (first: {first})")
+            facts["next"] = remedy(storage.url, manifest, read_notes(storage), report.faults)
+        else:
+            after = ["status", storage.url] if full else ["verify", storage.url, "--full"]
+            facts["next"] = shlex.join(["gangen", *after])
+    _tell(facts, report, as_json=as_json)
+
+
+def _tell(facts: dict[str, Any], report: Report, *, as_json: bool) -> None:
+    typer.echo(to_json(facts) if as_json else verify_text(facts, report.faults, facts["next"]))
+    if report.faults:
+        first = str(report.faults[0])
+        raise DamageFound(f"{report.url}: {len(report.faults):,} faults (first: {first})")
 
 
 def run_status(dataset: str, *, as_json: bool) -> None:
@@ -103,14 +107,9 @@ def run_export(dataset: str, *, formats: str, out: str, image_encoding: str | No
 
 @contextmanager
 def _place(dataset: str) -> Iterator[Storage]:
-    """Open a data set that is there; what storage says of `--out` is said of it."""
-    try:
+    """Open a data set that is there; what storage or the system says of it is said in one line."""
+    with reading_errors(dataset):
         yield open_storage(dataset if "://" in dataset else absolute(dataset, "DATASET"))
-    except GangenError as err:
-        text = str(err)
-        if not text.startswith("--out "):
-            raise
-        raise DataError(text.removeprefix("--out ")) from err
 
 
 def _model_of(storage: Storage, manifest: Manifest, model: str | None) -> str:

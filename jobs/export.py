@@ -6,6 +6,7 @@ What comes out is, but for times, what `gangen generate` would have written in t
 from __future__ import annotations
 
 import hashlib
+import shlex
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,7 @@ class ReadBlocks:
         return self._manifest.shards[task.index].device
 
     def _damaged(self, name: str, what: str) -> str:
-        return f"{self._storage.url}: {name} {what}; `gangen verify {self._storage.url} --full` tells more"
+        return f"{self._storage.url}: {name} {what}; `gangen verify {shlex.quote(self._storage.url)} --full` tells more"
 
 
 def exported_spec(spec: DatasetSpec, formats: Sequence[str], image_encoding: str | None) -> DatasetSpec:

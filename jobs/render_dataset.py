@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from jobs.faults import Fault
@@ -69,6 +70,6 @@ def export_text(facts: dict[str, Any]) -> str:
             f"{made} {'to' if facts['shards_made'] else 'in'} {facts['out']}",
             f"  size      {sizes}",
             f"  identity  plan {facts['plan_digest'][:12]}, rows {facts['rows_digest'][:12]}",
-            f"next: gangen verify {facts['out']} --full",
+            f"next: {shlex.join(['gangen', 'verify', facts['out'], '--full'])}",
         ]
     )

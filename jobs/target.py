@@ -6,7 +6,7 @@ import errno
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ganmodel.errors import GangenError
+from ganmodel.errors import DataError, GangenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +59,27 @@ def target_errors(path: str | Path, what: str = "--out") -> Iterator[None]:
             f"{what} {path}: {reason}; committed shards are kept: free space or choose another folder, "
             "then run the same command again"
         ) from err
+
+
+@contextmanager
+def reading_errors(url: str) -> Iterator[None]:
+    """Turn refusals to read a data set into one line that names it, and not `--out`.
+
+    Args:
+        url: of the data set.
+
+    Raises:
+        DataError: a file of it cannot be read, or the storage says that it cannot.
+    """
+    try:
+        yield
+    except OSError as err:
+        raise DataError(f"{err.filename or url}: cannot be read ({err.strerror or err})") from err
+    except GangenError as err:
+        text = str(err)
+        if not text.startswith("--out "):
+            raise
+        raise DataError(text.removeprefix("--out ")) from err
 
 
 def to_bytes(data: str | bytes) -> bytes:

@@ -7,6 +7,7 @@ something is wrong with a file, that shard is read in full in any case, to name 
 from __future__ import annotations
 
 import hashlib
+import shlex
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from ganmodel.errors import DataError
 from jobs.check_files import check_footer, check_listing, check_manifest, check_metadata
 from jobs.check_shard import ShardChecker
 from jobs.faults import Fault
-from jobs.label_store import labels_name, labels_of
+from jobs.label_store import label_names, labels_name, labels_of
 from jobs.manifest import ShardRecord, read_manifest
 from jobs.plan import Plan
 from jobs.plan_files import PLAN_FILE, commit_name
@@ -95,7 +96,7 @@ def finished_manifest(storage: Storage) -> Manifest:
     manifest = read_manifest(storage, check_files=False)
     if manifest is None and storage.read(PLAN_FILE):
         raise DataError(
-            f"{storage.url}: is not finished; `gangen status {storage.url}` says how it is finished"
+            f"{storage.url}: is not finished; `gangen status {shlex.quote(storage.url)}` says how it is finished"
         )
     if manifest is None:
         raise DataError(f"{storage.url}: holds no data set; give a folder that `gangen generate` wrote")
@@ -126,11 +127,12 @@ def verify(
     suspects = {fault.shard for fault in listed if fault.file and fault.shard is not None}
     report.faults += (fault for fault in listed if fault.shard not in suspects or not fault.file)
     report.faults += check_metadata(storage, manifest)
-    labels: Labels | None = labels_of(manifest.spec, storage)
-    if full:
-        damaged = list(check_label_files(storage, manifest))
-        labels = None if damaged else labels
-        report.faults += damaged
+    damaged = list(check_label_files(storage, manifest)) if full else []
+    report.faults += damaged
+    names = label_names(manifest.spec)
+    whole = [end - first for first, end in manifest.spec.segments][: len(names)]
+    are_good = not damaged and [sizes.get(name) for name in names] == whole
+    labels: Labels | None = labels_of(manifest.spec, storage) if are_good else None
     checker = shard_checker(storage, manifest, labels)
     for done, record in enumerate(manifest.shards, 1):
         quick = [fault for fault in listed if fault.shard == record.index] if record.index in suspects else []

@@ -47,6 +47,7 @@ LAYERS = (
     "jobs.render_evaluation",
     "jobs.driver",
     "jobs.export",
+    "jobs.remedy",
     "jobs.status",
     "jobs.repair",
     "jobs.verify",

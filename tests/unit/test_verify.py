@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ganmodel.errors import CommitConflict, DataError, ModelError, SpecError
+from ganmodel.errors import CommitConflict, DamageFound, DataError, ModelError, SpecError
 from ganmodel.weights import file_sha256
+from jobs.dataset_commands import run_status, run_verify
 from jobs.label_store import labels_of
 from jobs.manifest import read_manifest, read_records
 from jobs.plan import Plan
@@ -240,6 +241,46 @@ def test_labels_of_a_file_are_checked_against_it(tmp_path):
     assert [(f.kind, f.row) for f in check(tmp_path / "out").faults if f.shard == 2] == [("label", 2007)]
     flip(tmp_path / "out/.gangen/labels-000.u1", 4)
     assert "not those that the plan names" in " ".join(map(str, check(tmp_path / "out").faults))
+
+
+def test_lost_labels_are_named_and_the_rest_is_checked_all_the_same(tmp_path):
+    np.save(tmp_path / "labels.npy", np.arange(5000) % 7)
+    make_dataset(tmp_path / "out", labels_file=tmp_path / "labels.npy", shard_rows=1000)
+    (tmp_path / "out/.gangen/labels-000.u1").unlink()
+    (tmp_path / "out" / PARQUET).unlink()
+    for full in (False, True):
+        found = [(fault.kind, fault.file) for fault in check(tmp_path / "out", full=full).faults]
+        assert found == [("metadata", ".gangen/labels-000.u1"), ("missing", PARQUET)]
+
+
+def test_the_next_step_after_a_fault_cures_it(dataset, capsys):
+    def next_step():
+        try:
+            run_verify(str(dataset), full=True, fraction=None, model=None, as_json=True)
+        except DamageFound:
+            return json.loads(capsys.readouterr().out)["next"]
+        return json.loads(capsys.readouterr().out)["next"]
+
+    assert next_step() == f"gangen status {dataset}"
+    (dataset / "data/my notes").write_text("x")
+    assert next_step() == f"delete '{dataset}/data/my notes'"
+    (dataset / "tfds/gangen_noise/1.0.0/features.json").unlink()
+    assert next_step().endswith(" --repair")
+    remake(dataset)
+    assert next_step() == f"delete '{dataset}/data/my notes'"
+    cut(dataset / PLAN_FILE)
+    assert next_step() == f"restore {dataset}/{PLAN_FILE}"
+
+
+def test_what_cannot_be_read_is_one_line(dataset):
+    (dataset / MANIFEST_FILE).unlink()
+    (dataset / MANIFEST_FILE).mkdir()
+    for call in (
+        lambda: run_status(str(dataset), as_json=True),
+        lambda: run_verify(str(dataset), full=False, fraction=None, model=None, as_json=True),
+    ):
+        with pytest.raises(DataError, match=r"^\S+/manifest.json: cannot be read \(Is a directory\)$"):
+            call()
 
 
 # --- regeneration
