@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -14,9 +14,10 @@ from ganmodel.model_dir import read_model
 from jobs.checks import absolute, in_range, one_of
 from jobs.export import export, exported_spec
 from jobs.label_store import labels_of
+from jobs.manifest import UnreadableManifest
 from jobs.progress import Reporter
 from jobs.regenerate import Regenerator
-from jobs.remedy import remedy
+from jobs.remedy import in_words, remedy
 from jobs.render import to_json
 from jobs.render_dataset import export_text, status_text, verify_text
 from jobs.requests_generate import parse_formats
@@ -24,7 +25,7 @@ from jobs.run_notes import read_notes
 from jobs.status import model_folder, status
 from jobs.storage import open_storage
 from jobs.target import reading_errors
-from jobs.verify import finished_manifest, verify
+from jobs.verify import finished_manifest, unreadable, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,29 +45,37 @@ def run_verify(dataset: str, *, full: bool, fraction: float | None, model: str |
     if model is not None and fraction is None:
         raise SpecError("--model: is of use with --regenerate alone")
     with _place(dataset) as storage:
-        manifest = finished_manifest(storage)
-        folder = _model_of(storage, manifest, model) if fraction is not None else ""
-        with Reporter("verifying", "rows", manifest.num_rows, 0) as reporter:
-            ends = [shard.first_row + shard.num_rows for shard in manifest.shards]
-            report = verify(
-                storage, manifest, full=full, on_shard=lambda done: reporter.update(ends[done - 1])
-            )
-        if fraction is not None:
-            _draw_again(storage, manifest, report, folder, fraction)
-        facts = report.facts()
-        if report.faults:
-            facts["next"] = remedy(storage.url, manifest, read_notes(storage), report.faults)
+        try:
+            manifest = finished_manifest(storage)
+        except UnreadableManifest as err:
+            report, then = unreadable(storage, err), in_words("restore", storage.url, [err.name])
         else:
-            after = ["status", storage.url] if full else ["verify", storage.url, "--full"]
-            facts["next"] = shlex.join(["gangen", *after])
-    _tell(facts, report, as_json=as_json)
-
-
-def _tell(facts: dict[str, Any], report: Report, *, as_json: bool) -> None:
-    typer.echo(to_json(facts) if as_json else verify_text(facts, report.faults, facts["next"]))
+            report = _check(storage, manifest, full=full, fraction=fraction, model=model)
+            then = _next(storage, manifest, report)
+    facts = report.facts() | {"next": then}
+    typer.echo(to_json(facts) if as_json else verify_text(facts, report.faults, then))
     if report.faults:
         first = str(report.faults[0])
         raise DamageFound(f"{report.url}: {len(report.faults):,} faults (first: {first})")
+
+
+def _check(
+    storage: Storage, manifest: Manifest, *, full: bool, fraction: float | None, model: str | None
+) -> Report:
+    folder = _model_of(storage, manifest, model) if fraction is not None else ""
+    with Reporter("verifying", "rows", manifest.num_rows, 0) as reporter:
+        ends = [shard.first_row + shard.num_rows for shard in manifest.shards]
+        report = verify(storage, manifest, full=full, on_shard=lambda done: reporter.update(ends[done - 1]))
+    if fraction is not None:
+        _draw_again(storage, manifest, report, folder, fraction)
+    return report
+
+
+def _next(storage: Storage, manifest: Manifest, report: Report) -> str:
+    if report.faults:
+        return remedy(storage.url, manifest, read_notes(storage), report.faults)
+    after = ["status", storage.url] if report.is_full else ["verify", storage.url, "--full"]
+    return shlex.join(["gangen", *after])
 
 
 def run_status(dataset: str, *, as_json: bool) -> None:

@@ -73,6 +73,19 @@ class ShardRecord(FrozenModel):
         )
 
 
+class UnreadableManifest(CommitConflict):
+    """The manifest is there and cannot be read.
+
+    Args:
+        url: of the data set.
+        name: of the manifest's file.
+    """
+
+    def __init__(self, url: str, name: str) -> None:
+        super().__init__(f"--out {url}: {name} is damaged; restore it, or delete it to have it made again")
+        self.name = name
+
+
 class Manifest(FrozenModel):
     """A finished data set.
 
@@ -187,9 +200,7 @@ def read_manifest(storage: Storage, plan: Plan | None = None, *, check_files: bo
     try:
         manifest = Manifest.model_validate_json(data)
     except ValidationError as err:
-        raise CommitConflict(
-            f"--out {storage.url}: {name} is damaged; restore it, or delete it to have it made again"
-        ) from err
+        raise UnreadableManifest(storage.url, name) from err
     if not check_files:
         return manifest
     files = [file for shard in manifest.shards for file in shard.files.values()]

@@ -15,16 +15,19 @@ MAX_FAULTS = 20
 def verify_text(facts: dict[str, Any], faults: list[Fault], command: str) -> str:
     """Return the text of a check; `command` is what to run next."""
     size = f"{facts['rows']:,} rows in {facts['shards']:,} shards"
+    is_read = facts["shards"] > 0
     lines = [f"good: {facts['dataset']} holds {size} as its manifest says"]
     if faults:
-        lines = [f"damaged: {facts['dataset']} ({size}) has {len(faults):,} faults"]
+        lines = [
+            f"damaged: {facts['dataset']} ({size if is_read else 'rows unknown'}) has {len(faults):,} faults"
+        ]
         lines += [f"  {fault}" for fault in faults[:MAX_FAULTS]]
         if len(faults) > MAX_FAULTS:
             lines.append(f"  and {len(faults) - MAX_FAULTS:,} more; --json has them all")
     checked = (
         "every byte and row" if facts["full"] else "manifest, sizes and footers (--full reads every row)"
     )
-    lines.append(f"  checked   {checked}, in {facts['seconds']:.1f} s")
+    lines.append(f"  checked   {checked if is_read else 'the manifest alone'}, in {facts['seconds']:.1f} s")
     if again := facts["regenerated"]:
         rest = again["blocks"] - again["exact_blocks"]
         text = f"{again['exact_blocks']:,} blocks byte for byte"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ganmodel.labels import Labels
-    from jobs.manifest import Manifest
+    from jobs.manifest import Manifest, UnreadableManifest
     from jobs.regenerate import Regenerated
     from jobs.storage import Storage
 
@@ -40,8 +40,8 @@ class Report:
 
     Attributes:
         url: of the data set.
-        rows: it has.
-        shards: it has.
+        rows: it has; 0 where its manifest cannot be read.
+        shards: likewise.
         is_full: whether every byte was read.
         shards_read: shards of which every row was read.
         faults: everything that is wrong, in the order it was found.
@@ -91,7 +91,7 @@ def finished_manifest(storage: Storage) -> Manifest:
 
     Raises:
         DataError: there is none.
-        CommitConflict: it cannot be read.
+        UnreadableManifest: it cannot be read.
     """
     manifest = read_manifest(storage, check_files=False)
     if manifest is None and storage.read(PLAN_FILE):
@@ -101,6 +101,17 @@ def finished_manifest(storage: Storage) -> Manifest:
     if manifest is None:
         raise DataError(f"{storage.url}: holds no data set; give a folder that `gangen generate` wrote")
     return manifest
+
+
+def unreadable(storage: Storage, err: UnreadableManifest) -> Report:
+    """Return the report on a data set of which nothing can be checked, because its manifest cannot be read."""
+    return Report(
+        storage.url,
+        0,
+        0,
+        is_full=False,
+        faults=[Fault(kind="manifest", what="cannot be read", file=err.name)],
+    )
 
 
 def verify(

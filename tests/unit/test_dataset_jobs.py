@@ -417,6 +417,23 @@ def test_verify_prints_what_it_found_and_ends_with_its_own_exit_code(tmp_path, c
         run_verify(str(tmp_path), full=False, fraction=None, model="x", as_json=False)
 
 
+def test_a_manifest_that_cannot_be_read_is_a_fault_like_any_other(tmp_path, capsys):
+    make_dataset(tmp_path)
+    (tmp_path / MANIFEST_FILE).write_text("{")
+    for as_json in (True, False):
+        with pytest.raises(
+            DamageFound, match=r"1 faults \(first: manifest: .gangen/manifest.json: cannot be"
+        ):
+            run_verify(str(tmp_path), full=True, fraction=0.5, model=None, as_json=as_json)
+    said, text = capsys.readouterr().out.split("}\n", 1)
+    facts = json.loads(said + "}")
+    assert (facts["status"], facts["shards"], facts["faults"][0]["kind"]) == ("damaged", 0, "manifest")
+    assert facts["next"] == f"restore {tmp_path}/{MANIFEST_FILE}"
+    assert text.startswith(f"damaged: {tmp_path} (rows unknown) has 1 faults\n  manifest: ")
+    assert "  checked   the manifest alone, in " in text
+    assert text.endswith(f"next: restore {tmp_path}/{MANIFEST_FILE}\n")
+
+
 def test_the_default_is_one_split_called_train():
     assert dataset_spec().splits == WHOLE == (("train", 10**6),)
     assert manifest_name(0) == MANIFEST_FILE
