@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ganmodel.errors import DamageFound, SpecError
+from ganmodel.errors import DamageFound, Interrupted, SpecError
 from ganmodel.model_dir import read_model
 from jobs.checks import absolute, in_range, one_of
 from jobs.export import export, exported_spec
 from jobs.label_store import labels_of
+from jobs.local import interrupt_on_sigterm
 from jobs.manifest import UnreadableManifest
 from jobs.progress import Reporter
 from jobs.regenerate import Regenerator
@@ -97,9 +98,15 @@ def run_export(dataset: str, *, formats: str, out: str, image_encoding: str | No
     target = open_storage(out if "://" in out else absolute(out, "--out"))
     if target.url == storage.url:
         raise SpecError(f"--out {target.url}: is the data set itself; choose another folder")
-    with Reporter("exporting", "rows", manifest.num_rows, 0) as reporter:
-        ends = [shard.first_row + shard.num_rows for shard in manifest.shards]
-        made, shards = export(storage, manifest, target, spec, lambda done: reporter.update(ends[done - 1]))
+    interrupt_on_sigterm()
+    try:
+        with Reporter("exporting", "rows", manifest.num_rows, 0) as reporter:
+            ends = [shard.first_row + shard.num_rows for shard in manifest.shards]
+            made, shards = export(storage, manifest, target, spec, lambda n: reporter.update(ends[n - 1]))
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"interrupted: what is committed stays in {target.url}; the same command does the rest"
+        ) from None
     facts = {
         "status": "committed",
         "out": target.url,

@@ -6,8 +6,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ganmodel.errors import CommitConflict, GangenError, Interrupted, ShardsFailed, SpecError
+from ganmodel.errors import CommitConflict, GangenError, Interrupted, ShardsFailed
 from ganmodel.model_dir import read_model
+from jobs.capacity import check_space
 from jobs.fanout import Fanout
 from jobs.finish import finish
 from jobs.label_store import store_labels
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 WORKER_BYTES = 1_000_000_000
 """Memory of a worker, most of it TensorFlow's; a machine with many cores and little memory gets fewer workers."""
-
-FREE_SPACE_MARGIN = 1.1
-"""Free space asked for, as a multiple of the estimate."""
 
 
 def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[None]]) -> dict[str, Any]:
@@ -60,7 +58,7 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
     if done is not None and not spec.repair:
         _tidy(storage)
         return _result(done, 0, 0, began, 0.0)
-    _check_space(storage, plan)
+    check_space(storage, plan, "fewer rows or one --format")
     storage.prepare()
     with storage.lock(), target_errors(spec.out):
         check_plan(storage, plan)  # Again: another run may have been here before the lock was ours.
@@ -162,19 +160,6 @@ def _tidy(storage: Storage) -> None:
     if storage.has_lock and left and all(name.startswith(f"{TEMPORARY}/") for name in left):
         with suppress(OSError, CommitConflict), storage.lock():  # A finished data set may be read-only.
             storage.remove_pending()
-
-
-def _check_space(storage: Storage, plan: Plan) -> None:
-    free = storage.free_bytes()
-    if free is None:
-        return
-    missing_rows = plan.spec.count - sum(r.num_rows for r in read_records(storage, plan).values())
-    needed = sum(plan.estimated_bytes().values()) * missing_rows // plan.spec.count
-    if free < needed * FREE_SPACE_MARGIN:
-        raise SpecError(
-            f"--out {storage.url}: about {needed / 1e9:,.2f} GB are needed, {free / 1e9:,.2f} GB are free; "
-            "choose another folder, fewer rows or one --format"
-        )
 
 
 def _result(

@@ -14,14 +14,17 @@ import numpy as np
 
 from ganmodel.errors import DataError, GangenError
 from ganmodel.weights import file_sha256
+from jobs.capacity import check_file_sizes, check_space
 from jobs.dataset_spec import DatasetSpec
 from jobs.finish import finish
 from jobs.label_store import labels_name
-from jobs.manifest import read_manifest
+from jobs.manifest import read_manifest, read_records
 from jobs.plan import Plan
 from jobs.plan_files import check_plan, write_plan
+from jobs.run_notes import pass_notes
 from jobs.shards import ShardMaker
 from jobs.storage import target_errors
+from jobs.target import reading_errors
 from jobs.writers import FORMATS
 from jobs.writers.encode import DamagedFile, decode_rows
 
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jobs.manifest import Manifest
+    from jobs.manifest import Manifest, ShardRecord
     from jobs.plan import ShardTask
     from jobs.storage import Storage
 
@@ -56,7 +59,7 @@ class ReadBlocks:
         spec, record = self._manifest.spec, self._manifest.shards[task.index]
         kind = FORMATS[spec.formats[0]]
         encoding = kind.stored_as(spec.image_encoding)
-        with ExitStack() as lent:
+        with reading_errors(self._storage.url), ExitStack() as lent:
             paths = []
             for file in (record.files[key] for key in kind.keys):
                 try:
@@ -94,7 +97,8 @@ def _labels(source: Storage, spec: DatasetSpec) -> dict[str, bytes]:
     found = {}
     for segment, part in enumerate(spec.label_parts):
         name = labels_name(segment)
-        data = source.read(name)
+        with reading_errors(source.url):
+            data = source.read(name)
         if data is None or hashlib.sha256(data).hexdigest() != part.sha256:
             what = "is not there" if data is None else "is not what the plan names"
             raise DataError(f"{source.url}: {name} {what}; restore it")
@@ -123,24 +127,30 @@ def export(
 
     Raises:
         CommitConflict: the target holds something else, or another run is at work in it.
-        DataError: the source is damaged.
+        DataError: the source is damaged or cannot be read.
+        SpecError: the target has too little room.
         TargetError: the target is full or cannot be written.
     """
     plan = Plan(spec)
-    check_plan(target, plan)
-    done = read_manifest(target, plan)
-    if done is not None:
-        return done, 0
+    with target_errors(target.url):
+        check_plan(target, plan)
+        done = read_manifest(target, plan)
+        if done is not None:
+            return done, 0
+        check_file_sizes(target, plan, "--to")
+        check_space(target, plan, "or fewer formats")
     labels = _labels(source, spec)
     target.prepare()
     with target.lock(), target_errors(target.url):
         check_plan(target, plan)
         write_plan(target, plan)
+        pass_notes(source, target)
         for name, data in labels.items():
             target.write_whole(name, data)
         target.sweep()
         maker = ShardMaker(plan, target, ReadBlocks(source, manifest))
-        records = []
+        there = read_records(target, plan)
+        records: list[ShardRecord] = []
         for task in plan.tasks():
             records.append(maker.make(task))
             if records[-1].rows_digest != manifest.shards[task.index].rows_digest:
@@ -148,4 +158,4 @@ def export(
                     f"{source.url}: shard {task.index} holds other rows than its manifest says; see `gangen verify`"
                 )
             on_shard(len(records))
-        return finish(target, plan, records, model=manifest.model), len(records)
+        return finish(target, plan, records, model=manifest.model), len(records) - len(there)

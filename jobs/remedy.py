@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobs.label_store import labels_name
 from jobs.plan_files import manifest_name
-from jobs.status import continuing
+from jobs.status import repairing
 
 if TYPE_CHECKING:
     from jobs.faults import Fault
@@ -37,7 +37,7 @@ def remedy(url: str, manifest: Manifest, notes: RunNotes | None, faults: list[Fa
     if lost:
         return in_words("restore", url, lost)
     if any(fault.kind != "extra" for fault in faults):
-        return shlex.join([*continuing(url, spec, notes), "--repair"])
+        return shlex.join(repairing(url, spec, notes))
     return in_words("delete", url, [fault.file for fault in faults if fault.file])
 
 

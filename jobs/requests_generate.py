@@ -11,6 +11,7 @@ from ganmodel.label_file import PREFIX, LabelPart, label_parts
 from ganmodel.labels import parse_labels
 from ganmodel.latents import BLOCK_ROWS
 from ganmodel.model_dir import PRETRAINED, read_model
+from jobs.capacity import check_file_sizes
 from jobs.checks import absolute, in_range, one_of
 from jobs.dataset_spec import LABELS_FROM_FILE, SHARE_SCALE, WHOLE, DatasetSpec, FormatName
 from jobs.plan import Plan
@@ -25,9 +26,6 @@ _SPLIT_NAME = re.compile(r"[a-zA-Z]\w{0,31}", re.ASCII)
 
 _RESERVED_SPLITS = ("all", "t10k")
 """What loaders mean by every row, and IDX by the split `test`."""
-
-SIZE_MARGIN = 1.1
-"""Room left in the largest file a place takes, as a multiple of the estimate."""
 
 
 def generate_spec(
@@ -84,7 +82,7 @@ def generate_spec(
         _check_extension(old, dataset, str(out))
     plan = Plan(dataset)
     place = _absolute_place(out or f"data/{dataset.name}-{rows}-{plan.digest[:8]}")
-    _check_file_sizes(plan, place)
+    check_file_sizes(open_storage(place), plan, "--shard-rows")
     return GenerateSpec(
         dataset=dataset,
         model=model_place,
@@ -162,21 +160,6 @@ def _label_parts(file: str | None, info: ModelInfo, ends: tuple[int, ...]) -> tu
 def _absolute_place(out: str) -> str:
     """Return --out in the one form that job ids and messages use: a URL ends without a slash."""
     return open_storage(out).url if "://" in out else absolute(out, "--out")
-
-
-def _check_file_sizes(plan: Plan, place: str) -> None:
-    """Refuse shards that the place cannot hold as one file."""
-    limit = open_storage(place).max_file_bytes
-    if limit is None:
-        return
-    row_bytes, format_name = max((n / plan.spec.count, name) for name, n in plan.estimated_bytes().items())
-    most = int(limit / SIZE_MARGIN / row_bytes) // BLOCK_ROWS * BLOCK_ROWS
-    if min(plan.spec.shard_rows, plan.spec.count) > most:
-        raise SpecError(
-            f"--shard-rows {plan.spec.shard_rows:,}: gives {format_name} files of about "
-            f"{plan.spec.shard_rows * row_bytes / 1e9:,.1f} GB, an object store takes {limit / 1e9:,.0f} GB; "
-            f"use at most {most:,}"
-        )
 
 
 def _extended_spec(out: str | None, count: int) -> DatasetSpec:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from pydantic import Field, ValidationError
 
 from ganmodel.config import FrozenModel
+from ganmodel.model_dir import PRETRAINED
 from jobs.storage import PRIVATE
+from jobs.target import reading_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,11 +29,13 @@ class RunNotes(FrozenModel):
     Attributes:
         model: folder of the model, or `pretrained`.
         labels_file: where the labels were read from, None for a rule.
+        exported_from: the data set whose rows are read; None where rows are drawn.
         failures: reason by number of each shard that was left aside.
     """
 
     model: str
     labels_file: str | None = None
+    exported_from: str | None = None
     failures: dict[int, str] = Field(default_factory=dict)
 
 
@@ -39,6 +43,14 @@ def write_notes(storage: Storage, spec: GenerateSpec, failures: Mapping[int, str
     """Leave the notes of a run: when it begins, and again when shards were left aside."""
     notes = RunNotes(model=spec.model, labels_file=spec.labels_file, failures=dict(failures or {}))
     storage.write_whole(RUN_FILE, notes.model_dump_json(indent=1) + "\n")
+
+
+def pass_notes(source: Storage, target: Storage) -> None:
+    """Leave the notes of a run that reads the rows of another data set: its model and labels, and where it is."""
+    with reading_errors(source.url):
+        notes = read_notes(source) or RunNotes(model=PRETRAINED)
+    passed = RunNotes(model=notes.model, labels_file=notes.labels_file, exported_from=source.url)
+    target.write_whole(RUN_FILE, passed.model_dump_json(indent=1) + "\n")
 
 
 def read_notes(storage: Storage) -> RunNotes | None:

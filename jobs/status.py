@@ -112,11 +112,23 @@ def _rate(records: Iterable[ShardRecord]) -> float | None:
 def _next(storage: Storage, spec: DatasetSpec, notes: RunNotes | None, state: str) -> str:
     if state == "finished":
         return shlex.join(["gangen", "verify", storage.url])
-    return shlex.join([*continuing(storage.url, spec, notes), *(["--repair"] if state == "damaged" else [])])
+    return shlex.join((repairing if state == "damaged" else continuing)(storage.url, spec, notes))
 
 
 def continuing(out: str, spec: DatasetSpec, notes: RunNotes | None) -> list[str]:
     """Return the command that finishes a data set; it asks for the very plan that lies there."""
+    if notes and notes.exported_from:
+        words = ["gangen", "export", notes.exported_from, "--to", ",".join(spec.formats), "--out", out]
+        return [*words, "--image-encoding", spec.image_encoding]
+    return _generating(out, spec, notes)
+
+
+def repairing(out: str, spec: DatasetSpec, notes: RunNotes | None) -> list[str]:
+    """Return the command that makes what is damaged of a finished data set again, exported or drawn."""
+    return [*_generating(out, spec, notes), "--repair"]
+
+
+def _generating(out: str, spec: DatasetSpec, notes: RunNotes | None) -> list[str]:
     words = ["gangen", "generate", "--count", str(spec.count), "--out", out]
     words += ["--model", model_folder(spec, notes) or UNKNOWN_MODEL]
     file = notes.labels_file if notes else None

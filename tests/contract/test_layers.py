@@ -70,6 +70,7 @@ LAYERS = (
     "jobs.tfds_metadata",
     "jobs.progress",
     "jobs.run_notes",
+    "jobs.capacity",
     "jobs.label_store",
     "jobs.manifest",
     "jobs.plan_files",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +18,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from ganmodel.errors import CommitConflict, DamageFound, DataError, SpecError
+from ganmodel.errors import CommitConflict, DamageFound, DataError, Interrupted, SpecError
 from ganmodel.weights import file_sha256
 from jobs.card import SplitFacts
 from jobs.dataset_commands import run_export, run_status, run_verify
@@ -351,8 +355,11 @@ def test_an_export_that_was_cut_off_does_what_is_missing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         export(source, manifest, target, spec, stop)
     assert status(target)["shards_done"] == 2
+    assert status(target)["next"] == (
+        f"gangen export {tmp_path}/a --to webdataset --out {tmp_path}/b --image-encoding png"
+    )
     assert not (tmp_path / "b/webdataset").exists()
-    export(source, manifest, target, spec)
+    assert export(source, manifest, target, spec)[1] == len(manifest.shards) - 2
     assert finished_manifest(target).num_rows == 5000
     assert verify(target, finished_manifest(target), full=True).faults == []
 
@@ -389,6 +396,49 @@ def test_lost_or_changed_labels_are_not_exported(tmp_path):
     with pytest.raises(DataError, match=r"labels-000.u1 is not there"):
         export(source, manifest, target, spec)
     assert not (tmp_path / "b").exists()
+
+
+def test_what_an_export_cannot_read_is_said_of_the_source(tmp_path):
+    manifest = make_dataset(tmp_path / "a", formats=("parquet",))
+    source, target = open_storage(str(tmp_path / "a")), open_storage(str(tmp_path / "b"))
+    spec = exported_spec(manifest.spec, ["idx"], None)
+
+    @contextmanager
+    def refuse(name):
+        yield Path(refused(name))
+
+    def refused(name):
+        raise PermissionError(errno.EACCES, "Permission denied", name)
+
+    source.local_copy = refuse
+    with pytest.raises(DataError, match=r"^data/train-00000.parquet: cannot be read \(Permission denied\)$"):
+        export(source, manifest, target, spec)
+
+
+def test_an_export_sees_first_whether_it_fits(tmp_path):
+    manifest = make_dataset(tmp_path / "a", formats=("parquet",))
+    source, target = open_storage(str(tmp_path / "a")), open_storage(str(tmp_path / "b"))
+    spec = exported_spec(manifest.spec, ["idx"], None)
+    target.free_bytes = lambda: 1000
+    with pytest.raises(SpecError, match=r"GB are free; choose another folder, or fewer formats$"):
+        export(source, manifest, target, spec)
+    target.max_file_bytes = 1_000_000
+    with pytest.raises(SpecError, match=r"^--to: a shard of 2,000 rows gives idx files of about 0.0 GB"):
+        export(source, manifest, target, spec)
+    assert not (tmp_path / "b").exists()
+
+
+def test_an_export_that_is_stopped_says_that_the_same_command_continues(tmp_path, monkeypatch):
+    make_dataset(tmp_path / "a", formats=("parquet",))
+    monkeypatch.setattr("jobs.export.ShardMaker.make", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(Interrupted, match="the same command does the rest"):
+            run_export(
+                str(tmp_path / "a"), formats="idx", out=str(tmp_path / "b"), image_encoding=None, as_json=True
+            )
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 # --- verify, as a command
