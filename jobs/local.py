@@ -84,6 +84,8 @@ def local_ray(
                 yield
         finally:
             ray.shutdown()
+            # Ray's shutdown puts the system's own behaviour back, which ends a process unsaid.
+            interrupt_on_sigterm()
 
     return connect
 
@@ -113,6 +115,7 @@ def surrounding_ray() -> Iterator[None]:
             yield
     finally:
         ray.shutdown()
+        interrupt_on_sigterm()
 
 
 def _neutral_folder() -> AbstractContextManager[None]:
