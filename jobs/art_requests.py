@@ -18,6 +18,7 @@ from jobs.reading import open_dataset
 if TYPE_CHECKING:
     from ganmodel.model_dir import ModelInfo
 
+DEFAULT_SCALE = 3
 MAX_DIGITS = 10_000
 """Digits of one picture."""
 
@@ -145,7 +146,7 @@ def preview_spec(
     truncation: float | None,
     out: str | None,
     columns: int | None,
-    scale: int,
+    scale: int | None,
 ) -> PreviewSpec:
     """Return the sheet that `gangen preview` was asked for; see its help for the arguments.
 
@@ -155,8 +156,10 @@ def preview_spec(
         DataError: the data set is missing or damaged.
     """
     target = check_file(out, (".png",))
+    if target is None:
+        _refuse({"--scale": scale}, "is for a PNG; give --out FILE")
     asked = None if rows is None else parse_range(rows, "--rows", MAX_ROWS - 1)
-    common: dict[str, Any] = {"out": target, "scale": scale}
+    common: dict[str, Any] = {"out": target, "scale": scale or DEFAULT_SCALE}
     if data is not None:
         drawn = {"--seed": seed, "--seeds": seeds, "--labels": labels, "--truncation": truncation}
         drawn["--model"] = None if model == PRETRAINED else model

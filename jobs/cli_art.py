@@ -65,8 +65,11 @@ def preview(
         ),
     ] = None,
     scale: Annotated[
-        int, typer.Option(min=1, max=32, metavar="N", help="Pixels of the PNG for each of the digit's.")
-    ] = 3,
+        int | None,
+        typer.Option(
+            min=1, max=32, metavar="N", help="Pixels of the PNG for each of the digit's. Default: 3."
+        ),
+    ] = None,
     terminal: Annotated[
         str, typer.Option(metavar="LOOK", help="auto, blocks (24-bit colour), ascii, sixel or none.")
     ] = "auto",

@@ -171,14 +171,11 @@ def walk_spec(
     """
     target = str(check_file(out, (".gif", ".webp", ".png")))
     is_strip = target.lower().endswith(".png")
+    _check_stops(seeds, rows, seed)
     if is_strip and fps is not None:
         raise SpecError("--fps: is for a picture that moves; give --out a .gif or .webp")
     if not is_strip and columns is not None:
         raise SpecError("--columns: is for a strip; give --out a .png")
-    if seeds is not None and rows is not None:
-        raise SpecError("--seeds and --rows: give one of them, got both")
-    if seed is not None and rows is None:
-        raise SpecError("--seed: is for --rows; the seeds of a walk are --seeds, as in 4,7")
     check_truncation(truncation)
     path = model if model == PRETRAINED else absolute(model, "--model")
     info = read_model(path)
@@ -209,6 +206,13 @@ def walk_spec(
         side = int((MAX_PIXELS / spec.num_frames) ** 0.5)
         raise SpecError(f"--size: {spec.num_frames:,} frames may have sides of {side}, got {size}")
     return spec
+
+
+def _check_stops(seeds: str | None, rows: str | None, seed: int | None) -> None:
+    if seeds is not None and rows is not None:
+        raise SpecError("--seeds and --rows: give one of them, got both")
+    if seed is not None and rows is None:
+        raise SpecError("--seed: is for --rows; the seeds of a walk are --seeds, as in 4,7")
 
 
 def _stops(hands: list[tuple[int, int]], labels: tuple[int, ...]) -> tuple[Stop, ...]:

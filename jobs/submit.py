@@ -16,7 +16,7 @@ from ganmodel.model_dir import read_model
 from jobs import render
 from jobs.addresses import SURROUNDING, check_address, resolve_address
 from jobs.local import interrupt_on_sigterm, local_ray, surrounding_ray
-from jobs.manifest import read_manifest
+from jobs.manifest import read_manifest, read_records
 from jobs.plan import Plan
 from jobs.plan_files import check_plan
 from jobs.progress import say
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
+    from jobs.manifest import ShardRecord
     from jobs.specs import GenerateSpec, TrainSpec
 
 
@@ -117,9 +118,10 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
             submission_id=job,
             attach_to_succeeded=False,
         )
+        kept = {} if spec.repair else read_records(storage, plan)
         if is_new and not submit_job(address, request, options):
             return
-        result = _seen_from_here(spec, is_new)
+        result = _seen_from_here(spec, kept)
     facts = render.dataset_facts(result, spec.out)
     print_result(facts, render.dataset_text(facts), options)
 
@@ -133,19 +135,22 @@ def _check_workers(spec: GenerateSpec) -> None:
         )
 
 
-def _seen_from_here(spec: GenerateSpec, is_new: bool) -> dict[str, Any]:
-    """Return what a job made; not what it said of itself, but the manifest it left."""
+def _seen_from_here(spec: GenerateSpec, kept: dict[int, ShardRecord]) -> dict[str, Any]:
+    """Return what a job made; not what it said of itself, but the manifest it left.
+
+    Args:
+        spec: the job.
+        kept: the shards that were committed before. A repair has none: which it kept, only the job knows.
+    """
     manifest = read_manifest(open_storage(spec.out), Plan(spec.dataset))
     if manifest is None:
         raise ClusterError(
             f"the job succeeded, but {spec.out} cannot be seen from here; look for it on the cluster's own disks"
         )
-    shards = len(manifest.shards) if is_new else 0
-    rows = manifest.num_rows if is_new else 0
     return {
         "manifest": manifest,
-        "rows_made": rows,
-        "shards_made": shards,
+        "rows_made": manifest.num_rows - sum(record.num_rows for record in kept.values()),
+        "shards_made": len(manifest.shards) - len(kept),
         "seconds": None,
         "making_seconds": None,
     }

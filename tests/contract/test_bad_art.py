@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-from jobs import cli
+from command_line import assert_refused_without_loading, refuse
 
 PREVIEW = {
     "label out of range": (["--labels", "10"], "--labels: must be at most 9, got 10"),
     "labels unreadable": (["--labels", "odd"], "--labels: 'odd' is no whole number from 0"),
     "rule unreadable": (["--rows", "0:9", "--labels", "odd"], "--labels: cannot read 'odd'"),
+    "scale of no PNG": (["--scale", "4"], "--scale: is for a PNG; give --out FILE"),
     "no seed": (["--seeds", ""], "--seeds: '' is no whole number from 0; write 17, 1_000_000, 1e6 or 1M"),
     "negative seed": (["--seeds", "-1"], "--seeds: '-1' is no whole number from 0"),
     "seed too large": (
@@ -109,31 +106,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_bad_option_is_one_line_and_exit_code_2(
     case: tuple[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["gangen", *CASES[case]])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    output = capsys.readouterr()
-    assert (output.out, stop.value.code, output.err.count("\n")) == ("", 2, 1), output.err
-    assert output.err.startswith("error: ")
-    assert MESSAGES[case] in output.err
+    code, err = refuse(CASES[case], monkeypatch, capsys)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert err.startswith("error: ")
+    assert MESSAGES[case] in err
     assert sorted(path.name for path in folder.iterdir()) == ["file", "folder.png"]
 
 
-def test_bad_input_is_found_before_tensorflow_or_ray_is_loaded() -> None:
-    script = (
-        "import sys, json, io, contextlib\n"
-        "from jobs import cli\n"
-        "for arguments in json.loads(sys.argv[1]):\n"
-        "    sys.argv[1:] = arguments\n"
-        "    try:\n"
-        "        with contextlib.redirect_stderr(io.StringIO()): cli.main()\n"
-        "    except SystemExit as stop: assert stop.code == 2, arguments\n"
-        "print(sorted({'tensorflow', 'ray', 'keras', 'PIL'} & set(sys.modules)))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, json.dumps(list(CASES.values()))],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == "[]"
+def test_bad_input_is_found_before_tensorflow_or_ray_is_loaded(tmp_path: Path) -> None:
+    assert_refused_without_loading(list(CASES.values()), tmp_path)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import assert_refused_without_loading, refuse
 
 from ganmodel.model_dir import PRETRAINED, resolve_model_dir
-from jobs import cli
 
 EVALUATE = {
     "model and data": (["--model", "a", "--data", "b"], "--model and --data: give one of them, got both"),
@@ -69,19 +66,6 @@ CASES = {
 }
 
 
-def run(
-    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, str]:
-    monkeypatch.setattr(sys, "argv", ["gangen", *arguments])
-    for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
-        monkeypatch.delenv(name, raising=False)
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    output = capsys.readouterr()
-    assert output.out == ""
-    return int(stop.value.code or 0), output.err
-
-
 @pytest.mark.parametrize(("command", "case"), CASES)
 def test_bad_option_is_one_line_and_exit_code_2(
     command: str,
@@ -93,7 +77,7 @@ def test_bad_option_is_one_line_and_exit_code_2(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("mine")
     arguments, message = CASES[command, case]
-    code, err = run([command, *arguments], monkeypatch, capsys)
+    code, err = refuse([command, *arguments], monkeypatch, capsys)
     assert (code, err.count("\n")) == (2, 1), err
     assert err.startswith("error: ")
     assert message in err
@@ -103,31 +87,13 @@ def test_bad_option_is_one_line_and_exit_code_2(
 def test_bad_input_is_found_before_tensorflow_or_ray_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     commands = [[command, *arguments] for (command, _), (arguments, _) in CASES.items()]
-    script = (
-        "import sys, json, io, contextlib\n"
-        "from jobs import cli\n"
-        "for arguments in json.loads(sys.argv[1]):\n"
-        "    sys.argv[1:] = arguments\n"
-        "    try:\n"
-        "        with contextlib.redirect_stderr(io.StringIO()): cli.main()\n"
-        "    except SystemExit as stop: assert stop.code == 2, arguments\n"
-        "print(sorted({'tensorflow', 'ray', 'keras'} & set(sys.modules)))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, json.dumps(commands)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[]"
+    assert_refused_without_loading(commands, tmp_path)
 
 
 def test_a_file_without_a_test_split_is_one_line(
     save_npz, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, err = run(["evaluate", "--dataset", save_npz()], monkeypatch, capsys)
+    code, err = refuse(["evaluate", "--dataset", save_npz()], monkeypatch, capsys)
     assert (code, err.count("\n")) == (2, 1), err
     assert "x_test" in err
 
@@ -137,7 +103,7 @@ def test_figures_of_truncated_digits_are_not_recorded(
 ) -> None:
     shutil.copytree(resolve_model_dir(PRETRAINED), tmp_path / "model")
     command = ["evaluate", "--model", str(tmp_path / "model"), "--record", "--truncation", "0.5"]
-    code, err = run(command, monkeypatch, capsys)
+    code, err = refuse(command, monkeypatch, capsys)
     assert (code, err.count("\n")) == (2, 1), err
     assert "--record: a model's figures are those of its digits at --truncation 1, got 0.5" in err
 
@@ -149,6 +115,6 @@ def test_a_damaged_model_is_one_line(
     with (tmp_path / "model/generator.safetensors").open("r+b") as file:
         file.seek(-100, 2)
         file.write(np.random.default_rng(0).bytes(8))
-    code, err = run(["evaluate", "--model", str(tmp_path / "model")], monkeypatch, capsys)
+    code, err = refuse(["evaluate", "--model", str(tmp_path / "model")], monkeypatch, capsys)
     assert (code, err.count("\n")) == (2, 1), err
     assert "does not match model.json" in err

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import assert_refused_without_loading, refuse
 
 from ganmodel.model_dir import PRETRAINED, resolve_model_dir
-from jobs import cli
 
 DEFAULT = ["generate", "--count", "1000"]
-
-
-def run(
-    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, str]:
-    monkeypatch.setattr(sys, "argv", ["gangen", *arguments])
-    for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
-        monkeypatch.delenv(name, raising=False)
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    output = capsys.readouterr()
-    assert output.out == ""
-    return int(stop.value.code or 0), output.err
-
 
 GENERATE = {
     "zero rows": (["--count", "0"], "--count: must be a whole number from 1 to 1,000,000,000,000, got 0"),
@@ -128,7 +111,7 @@ def test_bad_generate_option_is_one_line_and_exit_code_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     arguments, message = GENERATE[case]
-    code, err = run([*DEFAULT, *arguments], monkeypatch, capsys)
+    code, err = refuse([*DEFAULT, *arguments], monkeypatch, capsys)
     assert (code, err.count("\n")) == (2, 1), err
     assert err.startswith("error: ")
     assert message in err
@@ -185,7 +168,7 @@ def test_bad_train_option_is_one_line_and_exit_code_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     arguments, message = TRAIN[case]
-    code, err = run(["train", *arguments], monkeypatch, capsys)
+    code, err = refuse(["train", *arguments], monkeypatch, capsys)
     assert (code, err.count("\n")) == (2, 1), err
     assert message in err
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
@@ -212,7 +195,7 @@ def test_bad_training_set_is_one_line_and_exit_code_2(
     arrays, message = NPZ[case]
     np.savez(tmp_path / "bad.npz", **arrays)
     monkeypatch.chdir(tmp_path)
-    code, err = run(["train", "--dataset", "bad.npz"], monkeypatch, capsys)
+    code, err = refuse(["train", "--dataset", "bad.npz"], monkeypatch, capsys)
     assert (code, err.count("\n")) == (2, 1), err
     assert message in err
     assert "--dataset" in err
@@ -226,7 +209,7 @@ def test_a_damaged_model_is_one_line_and_exit_code_2(
     weights = bytearray((model / "generator.safetensors").read_bytes())
     weights[-100] ^= 1
     (model / "generator.safetensors").write_bytes(weights)
-    code, err = run([*DEFAULT, "--model", str(model)], monkeypatch, capsys)
+    code, err = refuse([*DEFAULT, "--model", str(model)], monkeypatch, capsys)
     assert (code, err.count("\n")) == (2, 1), err
     assert "does not match model.json" in err
 
@@ -235,7 +218,7 @@ def test_a_target_that_cannot_be_written_is_exit_code_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("mine")
-    code, err = run([*DEFAULT, "--out", str(tmp_path / "file/out")], monkeypatch, capsys)
+    code, err = refuse([*DEFAULT, "--out", str(tmp_path / "file/out")], monkeypatch, capsys)
     assert (code, err.count("\n")) == (2, 1), err
     assert "cannot be written" in err
     assert (tmp_path / "file").read_text() == "mine"
@@ -244,7 +227,7 @@ def test_a_target_that_cannot_be_written_is_exit_code_2(
 def test_a_target_without_room_is_exit_code_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, err = run(["generate", "--count", "1e12", "--out", str(tmp_path / "out")], monkeypatch, capsys)
+    code, err = refuse(["generate", "--count", "1e12", "--out", str(tmp_path / "out")], monkeypatch, capsys)
     assert (code, err.count("\n")) == (2, 1), err
     assert "GB are needed" in err
 
@@ -253,7 +236,7 @@ def test_a_folder_of_other_files_is_left_alone_with_exit_code_4(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
-    code, err = run([*DEFAULT, "--out", str(tmp_path)], monkeypatch, capsys)
+    code, err = refuse([*DEFAULT, "--out", str(tmp_path)], monkeypatch, capsys)
     assert (code, err.count("\n")) == (4, 1), err
     assert "holds files that are not gangen's" in err
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
@@ -275,7 +258,7 @@ def test_another_data_set_is_left_alone_with_exit_code_4_and_the_difference(
     (tmp_path / COMMITS).mkdir()
     (tmp_path / COMMITS / "00000.json").write_text("{}")
     arguments = [*DEFAULT, "--out", str(tmp_path), "--format", "parquet", "--seed", "8"]
-    code, err = run(arguments, monkeypatch, capsys)
+    code, err = refuse(arguments, monkeypatch, capsys)
     assert (code, err.count("\n")) == (4, 1), err
     assert "holds another data set (seed: 7 there, 8 asked)" in err
 
@@ -283,21 +266,4 @@ def test_another_data_set_is_left_alone_with_exit_code_4_and_the_difference(
 def test_bad_input_is_found_before_tensorflow_or_ray_is_loaded(tmp_path: Path) -> None:
     commands = [[*DEFAULT, *arguments] for arguments, _ in GENERATE.values()]
     commands += [["train", *arguments] for arguments, _ in TRAIN.values()]
-    script = (
-        "import sys, json, io, contextlib\n"
-        "from jobs import cli\n"
-        "for arguments in json.loads(sys.argv[1]):\n"
-        "    sys.argv[1:] = arguments\n"
-        "    try:\n"
-        "        with contextlib.redirect_stderr(io.StringIO()): cli.main()\n"
-        "    except SystemExit as stop: assert stop.code == 2, arguments\n"
-        "print(sorted({'tensorflow', 'ray', 'keras'} & set(sys.modules)))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, json.dumps(commands)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == "[]"
+    assert_refused_without_loading(commands, tmp_path)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.plan_files import MANIFEST_FILE
+from jobs.plan_files import MANIFEST_FILE, commit_name
 from jobs.remote import JobsClient
 
 pytestmark = [pytest.mark.ray_local, pytest.mark.tf]
@@ -60,6 +60,11 @@ def test_a_model_is_trained_and_digits_are_made_on_the_cluster(cluster, tmp_path
     assert f"cluster: {cluster.address}" in made.stderr
     again = gangen(cluster, *arguments)
     assert "nothing to do" in again.stdout
+    (out / MANIFEST_FILE).unlink()
+    (out / commit_name(2)).unlink()
+    resumed = json.loads(gangen(cluster, *arguments, "--json").stdout)
+    assert (resumed["rows"], resumed["rows_made"], resumed["shards_made"]) == (2500, 500, 1)
+    assert resumed["rows_digest"] == facts["rows_digest"]
     assert cluster.token not in trained.stderr + made.stderr + (out / MANIFEST_FILE).read_text()
 
     other = gangen(cluster, *arguments, "--seed", "1")
