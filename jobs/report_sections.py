@@ -89,8 +89,8 @@ def closest(neighbours: Neighbours | None) -> str:
         pairs.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
     intro = (
         "The three digits of each label that come closest. In each picture: the digit; the nearest of all training "
-        "digits; the nearest held-out digit, which the generator has never seen. Below, the distances. Copies would "
-        "look alike on the left and in the middle, and unlike on the right."
+        "digits; the nearest held-out digit, which the generator has never seen. Below, the distances. Where there are "
+        "more training digits than held-out ones their nearest is nearer in any case; a copy would be the same picture."
     )
     return section("Closest to the training set", intro, f'<div class="pairs">{"".join(pairs)}</div>')
 
