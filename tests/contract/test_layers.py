@@ -79,6 +79,7 @@ LAYERS = (
     "jobs.writers.idx",
     "jobs.writers.parquet",
     "jobs.writers.tfrecord",
+    "jobs.writers.tfrecord_block",
     "jobs.writers.webdataset",
     "jobs.writers.encode",
     "jobs.storage",
@@ -110,6 +111,7 @@ LAYERS = (
     "ganmodel.adapters",
     "ganmodel.torch_stream",
     "ganmodel.sampler",
+    "ganmodel.inference",
     "ganmodel.monitor",
     "ganmodel.networks",
     "ganmodel.tutorial",
@@ -129,7 +131,9 @@ LAYERS = (
     "ganmodel.rows",
     "ganmodel.latents",
     "ganmodel.labels",
+    "ganmodel.png_block",
     "ganmodel.png",
+    "ganmodel.compiled",
     "ganmodel.weights",
     "ganmodel.locking",
     "ganmodel.errors",
@@ -147,7 +151,13 @@ NETWORK = frozenset(
         "ganmodel.tutorial",
     }
 )
-MAY_LOAD = {"tensorflow": NETWORK, "keras": NETWORK, "ray": frozenset({"jobs.tasks"})}
+LOOPS = frozenset({"ganmodel.compiled", "ganmodel.png_block", "jobs.writers.tfrecord_block"})
+MAY_LOAD = {
+    "tensorflow": NETWORK,
+    "keras": NETWORK,
+    "ray": frozenset({"jobs.tasks"}),
+    "numba": LOOPS,
+}
 
 # ganmodel knows nothing of Ray, but for the adapter that hands rows to Ray Data, when it is called.
 KNOWS_RAY = frozenset({"ganmodel.adapters"})
