@@ -35,7 +35,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run env test test-slow lint format lock clean force
+.PHONY: help run env test test-slow bench lint format lock clean force
 
 ##@ Use
 run: $(RUN_ENV) ## Write 1,000,000 labelled digits to data/digits-1m (COUNT=, OUT=, ARGS=)
@@ -49,6 +49,9 @@ test: $(DEV_ENV) ## Run every test that is not marked slow (ARGS="-k plan")
 
 test-slow: $(DEV_ENV) ## Run the slow tests: a million rows, faults at every point of a run, real object stores (ARGS=)
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+bench: $(DEV_ENV) ## Measure everything of docs/performance.md into data/bench, half an hour (ARGS=--quick)
+	$(BIN)/python -m benchmarks.bench $(ARGS)
 
 lint: $(DEV_ENV) ## Check style, formatting, types and spelling; change nothing
 	$(BIN)/python -m ruff check .

@@ -61,9 +61,11 @@ def _put_fixed(out: NDArray[np.uint8], at: int, value: Any, size: int) -> Any:
 
 
 @compiled
-def _put_checksum(out: NDArray[np.uint8], at: int, start: int, end: int, mask_delta: int) -> Any:
-    """Put the masked checksum of out[start:end] down: rotated right by 15 bits, plus a constant."""
-    value = crc(_CRC32C, out, start, end)
+def _put_checksum(
+    out: NDArray[np.uint8], at: int, data: NDArray[np.uint8], start: int, end: int, mask_delta: int
+) -> Any:
+    """Put the masked checksum of data[start:end] down: rotated right by 15 bits, plus a constant."""
+    value = crc(_CRC32C, data, start, end)
     rotated = (value >> np.uint64(15) | value << np.uint64(17)) & np.uint64(0xFFFFFFFF)
     return _put_fixed(out, at, rotated + np.uint64(mask_delta), 4)
 
@@ -105,7 +107,7 @@ def _put_records(
 
         frame = at
         at = _put_fixed(out, at, example, 8)
-        at = _put_checksum(out, at, frame, frame + 8, mask_delta)
+        at = _put_checksum(out, at, out, frame, frame + 8, mask_delta)
         start = at
         at = _put_lead(out, at, 0x0A, features)
         at = _put_lead(out, at, 0x0A, entry)
@@ -117,8 +119,42 @@ def _put_records(
         at = _put_bytes(out, at, data, offsets[i], offsets[i + 1])
         at = _put_int_entry(out, at, _INDEX, first_row + i)
         at = _put_int_entry(out, at, _LABEL, labels[i])
-        at = _put_checksum(out, at, start, at, mask_delta)
+        at = _put_checksum(out, at, out, start, at, mask_delta)
     return at
+
+
+@compiled
+def _fixed(data: NDArray[np.uint8], at: int, size: int) -> Any:
+    """Return the number that so many bytes hold, the lowest first."""
+    value = np.uint64(0)
+    for k in range(size):
+        value |= np.uint64(data[at + k]) << np.uint64(8 * k)
+    return value
+
+
+@compiled
+def _walk(data: NDArray[np.uint8], mask_delta: int) -> Any:
+    mark = np.empty(4, np.uint8)
+    rows, at = 0, 0
+    while at + _FRAME_BYTES <= data.size:
+        _put_checksum(mark, 0, data, at, at + 8, mask_delta)
+        length = np.int64(_fixed(data, at, 8))
+        is_whole = 0 <= length <= data.size - at - _FRAME_BYTES
+        if not is_whole or _fixed(data, at + 8, 4) != _fixed(mark, 0, 4):
+            break
+        rows, at = rows + 1, at + _FRAME_BYTES + length
+    return rows, at
+
+
+def walk(data: NDArray[np.uint8], mask_delta: int) -> tuple[int, int]:
+    """Return how many whole frames a file begins with, and where they end.
+
+    Args:
+        data: the file, [N] uint8.
+        mask_delta: what is added to a checksum that was rotated.
+    """
+    rows, end = _walk(data, mask_delta)
+    return int(rows), int(end)
 
 
 def records(rows: EncodedRows, mask_delta: int) -> memoryview:
