@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
 from contextlib import chdir, contextmanager, redirect_stdout
 from pathlib import Path
@@ -21,6 +22,10 @@ OBJECT_STORE_BYTES = 100 * 2**20
 
 START_ATTEMPTS = 3
 """Ray gives its raylet 30 s to appear (2.60, `node.py`), which a busy machine may miss once."""
+
+REACH_S = 10.0
+"""Seconds in which the head of the cluster around us must take a connection. Ray itself tries for over three minutes,
+and then ends the process."""
 
 
 def interrupt_on_sigterm() -> None:
@@ -101,9 +106,10 @@ def surrounding_ray() -> Iterator[None]:
     from ray.exceptions import AuthenticationError
 
     try:
+        _reach_head()
         with _neutral_folder():
             ray.init(address="auto", logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, AuthenticationError) as err:
+    except (OSError, ValueError, AuthenticationError) as err:
         reason = (str(err).strip().splitlines() or [type(err).__name__])[0]
         raise ClusterError(
             f"--address auto: no Ray cluster around this process lets us in ({reason}); give the URL of a "
@@ -116,6 +122,22 @@ def surrounding_ray() -> Iterator[None]:
     finally:
         ray.shutdown()
         interrupt_on_sigterm()
+
+
+def _reach_head() -> None:
+    """See that somebody listens where Ray would look for the head.
+
+    Raises:
+        OSError: nobody does.
+        ValueError: RAY_ADDRESS is no host and port.
+    """
+    from ray._private.services import canonicalize_bootstrap_address_or_die
+
+    host, _, port = canonicalize_bootstrap_address_or_die("auto").rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_S).close()
+    except OSError as err:
+        raise ConnectionError(f"nothing answers at {host}:{port}, where its head was") from err
 
 
 def _neutral_folder() -> AbstractContextManager[None]:
