@@ -11,6 +11,7 @@ from ganmodel.model_dir import read_model
 from jobs.capacity import check_space
 from jobs.fanout import Fanout
 from jobs.finish import finish
+from jobs.fleet import Fleet
 from jobs.label_store import store_labels
 from jobs.manifest import read_manifest, read_records
 from jobs.plan import Plan
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from jobs.manifest import Manifest, ShardRecord
     from jobs.specs import GenerateSpec
     from jobs.storage import Storage
-
-WORKER_BYTES = 1_000_000_000
-"""Memory of a worker, most of it TensorFlow's; a machine with many cores and little memory gets fewer workers."""
 
 
 def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[None]]) -> dict[str, Any]:
@@ -94,8 +92,8 @@ def _make(
     """Make the missing shards, adding to `records`; return the seconds from the first worker to the last shard."""
     rows = kept = sum(record.num_rows for record in records.values())
     with Reporter("generating", "rows", plan.spec.count, kept) as reporter, connect():
-        num_workers = spec.workers or _all_cores(spec)
-        reporter.update(rows, note=f"starting {num_workers} workers")
+        fleet = Fleet(spec.placement)
+        reporter.update(rows, note=f"starting {fleet.size()} workers")
 
         def on_record(record: ShardRecord) -> None:
             nonlocal rows
@@ -103,7 +101,7 @@ def _make(
             rows += record.num_rows
             reporter.update(rows, rate=(rows - kept) / max(fanout.making_seconds, 1e-9))
 
-        fanout = Fanout(spec, num_workers, on_record)
+        fanout = Fanout(spec, fleet, on_record)
         try:
             fanout.run(missing)
         except KeyboardInterrupt:
@@ -111,25 +109,16 @@ def _make(
                 f"interrupted: {len(records):,} of {plan.num_shards:,} shards are committed in {spec.out}; "
                 "the same command does the rest"
             ) from None
+    losses = fanout.losses.counts()
+    if losses:
+        write_notes(open_storage(spec.out), spec, fanout.failures, losses)
     if fanout.failures:
-        write_notes(open_storage(spec.out), spec, fanout.failures)
         index, reason = next(iter(sorted(fanout.failures.items())))
         raise ShardsFailed(
             f"{len(fanout.failures)} of {plan.num_shards:,} shards could not be made (first: shard {index}: {reason}); "
             f"the other {len(records):,} are committed in {spec.out}; the same command tries the rest again"
         )
     return fanout.making_seconds
-
-
-def _all_cores(spec: GenerateSpec) -> int:
-    """Return how many workers the cluster has room for now, at least one."""
-    import ray
-
-    resources = ray.cluster_resources()
-    room = int(min(resources.get("CPU", 1), resources.get("memory", 0) // WORKER_BYTES))
-    if spec.gpus_per_worker:
-        room = min(room, int(resources.get("GPU", 0) / spec.gpus_per_worker))
-    return max(1, room)
 
 
 def _all_records(storage: Storage, plan: Plan) -> list[ShardRecord]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -16,6 +17,8 @@ from ganmodel.errors import ClusterError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+
+    from jobs.specs import Placement
 
 OBJECT_STORE_BYTES = 100 * 2**20
 """Only commit records pass through Ray's object store."""
@@ -37,17 +40,16 @@ def interrupt_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, handler)
 
 
-def local_ray(
-    num_workers: int | None = None, gpus: float = 0.0
-) -> Callable[[], AbstractContextManager[None]]:
-    """Return what starts a local Ray with room for `num_workers` one-core workers and stops it again.
+def local_ray(placement: Placement) -> Callable[[], AbstractContextManager[None]]:
+    """Return what starts a local Ray with room for the workers and stops it again.
 
     It listens on the loopback address only, has no dashboard, and says nothing unless it fails.
 
     Args:
-        num_workers: workers there must be room for; None leaves the number to the cores that Ray counts.
-        gpus: GPUs they ask for in all.
+        placement: the workers there must be room for; where it does not say how many, there is room for as many as
+            Ray counts cores.
     """
+    cpus, gpus = _needs(placement)
 
     @contextmanager
     def connect() -> Iterator[None]:
@@ -60,7 +62,7 @@ def local_ray(
                 with _neutral_folder():
                     ray.init(
                         address="local",
-                        num_cpus=num_workers,
+                        num_cpus=cpus,
                         include_dashboard=False,
                         log_to_driver=False,
                         logging_level=logging.ERROR,
@@ -93,6 +95,18 @@ def local_ray(
             interrupt_on_sigterm()
 
     return connect
+
+
+def _needs(placement: Placement) -> tuple[int | None, float]:
+    """Return the cores a Ray must be told to have, None for those it counts itself, and the GPUs that are asked for."""
+    gpus = (placement.workers or 1) * (placement.gpus or 0.0)
+    if placement.workers is None and placement.cpus is None:
+        return None, gpus
+    cores = math.ceil((placement.workers or 1) * (placement.cpus or 1.0))
+    # Without a number of workers, and with GPUs, there are as many as the machine has; more than that only if told so.
+    if placement.workers is None or gpus:
+        cores = max(cores, os.cpu_count() or 1)
+    return cores, gpus
 
 
 @contextmanager

@@ -31,17 +31,29 @@ class RunNotes(FrozenModel):
         labels_file: where the labels were read from, None for a rule.
         exported_from: the data set whose rows are read; None where rows are drawn.
         failures: reason by number of each shard that was left aside.
+        losses: how many workers, nodes, ... were lost on the way, by cause, see `jobs.losses`.
     """
 
     model: str
     labels_file: str | None = None
     exported_from: str | None = None
     failures: dict[int, str] = Field(default_factory=dict)
+    losses: dict[str, int] = Field(default_factory=dict)
 
 
-def write_notes(storage: Storage, spec: GenerateSpec, failures: Mapping[int, str] | None = None) -> None:
-    """Leave the notes of a run: when it begins, and again when shards were left aside."""
-    notes = RunNotes(model=spec.model, labels_file=spec.labels_file, failures=dict(failures or {}))
+def write_notes(
+    storage: Storage,
+    spec: GenerateSpec,
+    failures: Mapping[int, str] | None = None,
+    losses: Mapping[str, int] | None = None,
+) -> None:
+    """Leave the notes of a run: when it begins, and again when something was lost on the way."""
+    notes = RunNotes(
+        model=spec.model,
+        labels_file=spec.labels_file,
+        failures=dict(failures or {}),
+        losses=dict(losses or {}),
+    )
     storage.write_whole(RUN_FILE, notes.model_dump_json(indent=1) + "\n")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import ClusterError, GangenError, Interrupted
+from jobs.fleet import alive_nodes, spreading
 from jobs.progress import Reporter, say
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def train(spec: TrainSpec, connect: Callable[[], AbstractContextManager[None]]) 
         GangenError: what the training itself found wrong.
     """
     with connect():
-        gpus = _gpus_per_worker(spec)
+        gpus = _gpus(spec)
         say(f"training on {spec.workers} worker(s), " + (f"{gpus} GPU(s) each" if gpus else "CPU only"))
         workers = _start(spec, gpus)
         configs = _tf_configs(spec, workers)
@@ -48,11 +49,12 @@ def train(spec: TrainSpec, connect: Callable[[], AbstractContextManager[None]]) 
         return result
 
 
-def _gpus_per_worker(spec: TrainSpec) -> int:
+def _gpus(spec: TrainSpec) -> int:
+    """Return the GPUs of each worker."""
     import ray
 
-    if spec.gpus_per_worker is not None:
-        return spec.gpus_per_worker
+    if spec.placement.gpus is not None:
+        return int(spec.placement.gpus)
     if spec.workers == 1 and spec.strategy in ("auto", "mirrored"):
         # One worker takes all the GPUs of the node that has most.
         return max(int(node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"])
@@ -67,19 +69,26 @@ def _start(spec: TrainSpec, gpus: int) -> list[Any]:
 
     from jobs.tasks import TrainWorker
 
-    bundle = {"CPU": 1.0, **({"GPU": float(gpus)} if gpus else {})}
-    group = placement_group([bundle] * spec.workers, strategy="SPREAD")
+    cpus = spec.placement.cpus or 1.0
+    bundle = {"CPU": cpus, **({"GPU": float(gpus)} if gpus else {}), **dict(spec.placement.resources)}
+    strategy = spreading(bundle, spec.workers, alive_nodes())
+    if spec.workers > 1:
+        words = {"STRICT_SPREAD": "each on a node of its own", "SPREAD": "on fewer nodes than workers"}
+        say(f"placing {spec.workers} workers {words[strategy]} ({strategy})")
+    group = placement_group([bundle] * spec.workers, strategy=strategy)
     # A node that the autoscaler starts takes minutes; how long is too long is the user's to say.
     while not group.wait(timeout_seconds=ROOM_NOTICE_S):
         have = {k: v for k, v in ray.cluster_resources().items() if k in ("CPU", "GPU")}
         say(
-            f"waiting for room for {spec.workers} worker(s) with 1 CPU and {gpus} GPU(s) each; the cluster has {have}. "
+            f"waiting for room for {spec.workers} worker(s) with {cpus:g} CPU and {gpus} GPU(s) each; the cluster has "
+            f"{have}. "
             "If it cannot grow, stop and ask for fewer with --workers or --gpus-per-worker"
         )
     return [
         TrainWorker.options(  # type: ignore[attr-defined]
-            num_cpus=1,
+            num_cpus=cpus,
             num_gpus=gpus,
+            resources=dict(spec.placement.resources),
             scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=i),
         ).remote(spec.model_dump_json())
         for i in range(spec.workers)

@@ -17,12 +17,14 @@ OPTIONS = {
     "generate": {
         "--count", "--out", "--model", "--format", "--shard-rows", "--labels", "--seed", "--truncation",
         "--precision",
-        "--image-encoding", "--splits", "--extend", "--repair", "--workers", "--gpus-per-worker", "--address",
+        "--image-encoding", "--splits", "--extend", "--repair", "--workers", "--cpus-per-worker", "--gpus-per-worker",
+        "--resources", "--address",
         "--no-wait", "--image-has-gangen", "--dry-run", "--json", "--help",
     },
     "train": {
         "--dataset", "--model-dir", "--steps", "--epochs", "--batch-size", "--preset", "--learning-rate", "--gamma",
-        "--precision", "--strategy", "--workers", "--gpus-per-worker", "--seed", "--resume", "--fresh",
+        "--precision", "--strategy", "--workers", "--cpus-per-worker", "--gpus-per-worker", "--resources",
+        "--seed", "--resume", "--fresh",
         "--checkpoint-every", "--address", "--no-wait", "--image-has-gangen", "--dry-run", "--json", "--help",
     },
     "evaluate": {

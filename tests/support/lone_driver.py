@@ -12,9 +12,11 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 from jobs import driver
+from jobs.losses import Losses
 from jobs.manifest import ShardRecord
 from jobs.plan import Plan, ShardTask
 from jobs.shards import DrawnBlocks, ShardMaker
@@ -28,11 +30,10 @@ STEPS = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"}
 class LoneFanout:
     """Makes the shards in this process; see `jobs.fanout.Fanout`."""
 
-    def __init__(
-        self, spec: GenerateSpec, num_workers: int, on_record: Callable[[ShardRecord], None]
-    ) -> None:
-        del num_workers
+    def __init__(self, spec: GenerateSpec, fleet: Any, on_record: Callable[[ShardRecord], None]) -> None:
+        del fleet
         self.failures: dict[int, str] = {}
+        self.losses = Losses()
         self.making_seconds = 1.0
         self._spec = spec
         self._on_record = on_record
@@ -64,6 +65,7 @@ def die_at(step: int) -> None:
 if __name__ == "__main__":
     spec = GenerateSpec.model_validate_json(sys.argv[1])
     driver.Fanout = LoneFanout  # type: ignore[assignment, misc]
+    driver.Fleet = lambda _: SimpleNamespace(size=lambda: 1)  # type: ignore[assignment, misc]
     driver._model_facts = lambda spec: {  # type: ignore[assignment]
         "name": "noise", "digest": spec.dataset.model_digest, "latent_dim": 4, "training": {}, "quality": {},
     }  # fmt: skip

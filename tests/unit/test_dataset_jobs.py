@@ -30,7 +30,7 @@ from jobs.plan import Plan
 from jobs.plan_files import MANIFEST_FILE, PLAN_FILE, commit_name, latest_spec, manifest_name, write_plan
 from jobs.requests_generate import generate_spec, parse_splits
 from jobs.run_notes import read_notes, write_notes
-from jobs.specs import GenerateSpec
+from jobs.specs import GenerateSpec, Placement
 from jobs.status import status
 from jobs.storage import open_storage
 from jobs.verify import finished_manifest, verify
@@ -147,7 +147,7 @@ def typed(out: Path, **changes):
     words = {
         "count": "4000", "out": str(out), "model": "pretrained", "formats": "parquet", "shard_rows": "1000",
         "labels": "balanced", "seed": 0, "truncation": 1.0, "precision": "float32", "image_encoding": "png",
-        "splits": None, "extend": False, "repair": False, "workers": None, "gpus_per_worker": 0.0,
+        "splits": None, "extend": False, "repair": False, "placement": Placement(),
     }  # fmt: skip
     return generate_spec(**words | changes)
 
