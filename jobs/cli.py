@@ -18,6 +18,7 @@ from jobs.cli_options import (
     GpusPerWorker,
     ImageHasGangen,
     Json,
+    MaxFailures,
     NoWait,
     Resources,
     TrainingCpus,
@@ -220,6 +221,7 @@ def train(
     checkpoint_every: Annotated[
         int, typer.Option(min=1, metavar="STEPS", help="Steps between checkpoints.")
     ] = 500,
+    max_failures: MaxFailures = 3,
     address: Address = None,
     no_wait: NoWait = False,
     image_has_gangen: ImageHasGangen = False,
@@ -250,6 +252,7 @@ def train(
             seed=seed,
             resume=resume,
             checkpoint_every=checkpoint_every,
+            max_failures=max_failures,
         ),
         run_options(address, no_wait, dry_run, as_json, image_has_gangen),
     )

@@ -43,6 +43,15 @@ TrainingGpus = Annotated[
         min=0, max=64, metavar="N", help="GPUs of a worker. Default: one where the cluster has any."
     ),
 ]
+MaxFailures = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=1000,
+        metavar="N",
+        help="Times the training goes on from a checkpoint after a worker is lost.",
+    ),
+]
 Resources = Annotated[
     str,
     typer.Option(

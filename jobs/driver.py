@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ganmodel.errors import CommitConflict, GangenError, Interrupted, ShardsFailed
 from ganmodel.model_dir import read_model
@@ -13,6 +13,7 @@ from jobs.fanout import Fanout
 from jobs.finish import finish
 from jobs.fleet import Fleet
 from jobs.label_store import store_labels
+from jobs.losses import losses_text
 from jobs.manifest import read_manifest, read_records
 from jobs.plan import Plan
 from jobs.plan_files import check_plan, write_plan
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
     from jobs.storage import Storage
 
 
+class _Making(NamedTuple):
+    """How the missing shards were made: seconds from the first worker to the last shard, and losses by cause."""
+
+    seconds: float = 0.0
+    losses: dict[str, int] = {}  # noqa: RUF012 - nobody changes it
+
+
 def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[None]]) -> dict[str, Any]:
     """Make what is missing of a data set, then finish it.
 
@@ -40,7 +48,7 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
 
     Returns:
         What was made: `manifest` (a `Manifest`), `rows_made` and `shards_made` by this run, `seconds` it took,
-        `making_seconds` of which from the first to the last shard.
+        `making_seconds` of which from the first to the last shard, and `losses`, how often what was lost on the way.
 
     Raises:
         CommitConflict: the folder holds something else, or another run is at work in it.
@@ -55,7 +63,7 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
     done = read_manifest(storage, plan, check_files=not spec.repair)
     if done is not None and not spec.repair:
         _tidy(storage)
-        return _result(done, 0, 0, began, 0.0)
+        return _result(done, 0, 0, began, _Making())
     check_space(storage, plan, "fewer rows or one --format")
     storage.prepare()
     with storage.lock(), target_errors(spec.out):
@@ -71,7 +79,7 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
         kept = sum(record.num_rows for record in records.values())
         if records:
             say(f"resuming: {len(records):,} of {plan.num_shards:,} shards are committed")
-        making = 0.0
+        making = _Making()
         if missing:
             making = _make(spec, plan, missing, records, connect)
         made = _all_records(storage, plan)
@@ -88,8 +96,8 @@ def _make(
     missing: list[Any],
     records: dict[int, ShardRecord],
     connect: Callable[[], AbstractContextManager[None]],
-) -> float:
-    """Make the missing shards, adding to `records`; return the seconds from the first worker to the last shard."""
+) -> _Making:
+    """Make the missing shards, adding to `records`."""
     rows = kept = sum(record.num_rows for record in records.values())
     with Reporter("generating", "rows", plan.spec.count, kept) as reporter, connect():
         fleet = Fleet(spec.placement)
@@ -113,12 +121,13 @@ def _make(
     if losses:
         write_notes(open_storage(spec.out), spec, fanout.failures, losses)
     if fanout.failures:
+        say(f"lost: {losses_text(losses)}")
         index, reason = next(iter(sorted(fanout.failures.items())))
         raise ShardsFailed(
             f"{len(fanout.failures)} of {plan.num_shards:,} shards could not be made (first: shard {index}: {reason}); "
             f"the other {len(records):,} are committed in {spec.out}; the same command tries the rest again"
         )
-    return fanout.making_seconds
+    return _Making(fanout.making_seconds, losses)
 
 
 def _all_records(storage: Storage, plan: Plan) -> list[ShardRecord]:
@@ -152,12 +161,13 @@ def _tidy(storage: Storage) -> None:
 
 
 def _result(
-    manifest: Manifest, rows_made: int, shards_made: int, began: float, making_seconds: float
+    manifest: Manifest, rows_made: int, shards_made: int, began: float, making: _Making
 ) -> dict[str, Any]:
     return {
         "manifest": manifest,
         "rows_made": rows_made,
         "shards_made": shards_made,
         "seconds": time.monotonic() - began,
-        "making_seconds": making_seconds,
+        "making_seconds": making.seconds,
+        "losses": making.losses,
     }

@@ -49,6 +49,7 @@ def train_spec(
     seed: int,
     resume: bool | None,
     checkpoint_every: int,
+    max_failures: int,
 ) -> TrainSpec:
     """Return the job that `gangen train` was asked for; see its help for the arguments.
 
@@ -86,6 +87,7 @@ def train_spec(
             placement=placement,
             resume={None: "auto", True: "require", False: "fresh"}[resume],  # type: ignore[arg-type]
             checkpoint_every_steps=checkpoint_every,
+            max_failures=max_failures,
         )
     except ValidationError as err:
         first = err.errors()[0]

@@ -105,6 +105,7 @@ class TrainSpec(FrozenModel):
         placement: Ray workers, spread over the nodes; at least one, each with whole GPUs.
         resume: see `ganmodel.trainer.TrainOptions`.
         checkpoint_every_steps: see there.
+        max_failures: how often a group that has lost a worker begins again at its last checkpoint.
     """
 
     source: str
@@ -121,6 +122,7 @@ class TrainSpec(FrozenModel):
     placement: Placement = Placement(workers=1)
     resume: Literal["auto", "require", "fresh"] = "auto"
     checkpoint_every_steps: Annotated[int, Field(ge=1)] = 500
+    max_failures: Annotated[int, Field(ge=0, le=1000)] = 3
 
     @property
     def workers(self) -> int:

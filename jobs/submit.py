@@ -21,6 +21,7 @@ from jobs.plan import Plan
 from jobs.plan_files import check_plan
 from jobs.progress import say
 from jobs.remote import JobRequest, JobsClient
+from jobs.run_notes import read_notes
 from jobs.specs import Placement
 from jobs.storage import open_storage, target_errors
 
@@ -153,7 +154,8 @@ def _seen_from_here(spec: GenerateSpec, kept: dict[int, ShardRecord]) -> dict[st
         spec: the job.
         kept: the shards that were committed before. A repair has none: which it kept, only the job knows.
     """
-    manifest = read_manifest(open_storage(spec.out), Plan(spec.dataset))
+    storage = open_storage(spec.out)
+    manifest, notes = read_manifest(storage, Plan(spec.dataset)), read_notes(storage)
     if manifest is None:
         raise ClusterError(
             f"the job succeeded, but {spec.out} cannot be seen from here; look for it on the cluster's own disks"
@@ -164,6 +166,7 @@ def _seen_from_here(spec: GenerateSpec, kept: dict[int, ShardRecord]) -> dict[st
         "shards_made": len(manifest.shards) - len(kept),
         "seconds": None,
         "making_seconds": None,
+        "losses": notes.losses if notes else {},
     }
 
 

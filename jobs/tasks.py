@@ -16,6 +16,7 @@ from jobs.progress import Note
 from jobs.specs import EvaluateSpec, ExtractorsSpec, GenerateSpec, TrainSpec
 
 if TYPE_CHECKING:
+    from ganmodel.checkpoint import Resume
     from jobs.manifest import ShardRecord
     from jobs.measure import Part
 
@@ -164,11 +165,19 @@ class TrainWorker:
             probe.bind(("", 0))
             return f"{ray.util.get_node_ip_address()}:{probe.getsockname()[1]}"
 
-    def train(self, tf_config: dict[str, Any] | None) -> dict[str, Any]:
+    def last_step(self) -> int:
+        """Return the step of the last checkpoint that this worker sees, 0 where there is none."""
+        from ganmodel.checkpoint import CheckpointStore
+
+        return max(CheckpointStore(Path(self._spec.model_dir)).steps(), default=0)
+
+    def train(self, tf_config: dict[str, Any] | None, resume: Resume, start: int) -> dict[str, Any]:
         """Train until done or asked to stop.
 
         Args:
             tf_config: this worker's place in a group, as TensorFlow reads it from TF_CONFIG; None alone.
+            resume: see `ganmodel.trainer.TrainOptions`.
+            start: the step all workers of the group begin at.
 
         Returns:
             `TrainResult` as a dict.
@@ -187,7 +196,8 @@ class TrainWorker:
         options = TrainOptions(
             model_dir=Path(spec.model_dir),
             strategy=_strategy(spec, gpus, grouped=tf_config is not None),
-            resume=spec.resume,
+            resume=resume,
+            start=start,
             checkpoint_every_steps=spec.checkpoint_every_steps,
             use_gpus=gpus > 0,
             is_chief=tf_config is None or tf_config["task"]["index"] == 0,

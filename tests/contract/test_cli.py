@@ -25,7 +25,8 @@ OPTIONS = {
         "--dataset", "--model-dir", "--steps", "--epochs", "--batch-size", "--preset", "--learning-rate", "--gamma",
         "--precision", "--strategy", "--workers", "--cpus-per-worker", "--gpus-per-worker", "--resources",
         "--seed", "--resume", "--fresh",
-        "--checkpoint-every", "--address", "--no-wait", "--image-has-gangen", "--dry-run", "--json", "--help",
+        "--checkpoint-every", "--max-failures", "--address", "--no-wait", "--image-has-gangen", "--dry-run",
+        "--json", "--help",
     },
     "evaluate": {
         "--model", "--data", "--dataset", "--samples", "--metrics", "--truncation", "--seed", "--report", "--record",
