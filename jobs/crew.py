@@ -11,6 +11,7 @@ from jobs.progress import say
 
 if TYPE_CHECKING:
     from jobs.fleet import Fleet
+    from jobs.journal import Journal
     from jobs.plan import ShardTask
     from jobs.specs import GenerateSpec
 
@@ -46,6 +47,7 @@ class Crew:
     Args:
         spec: the job.
         fleet: how many there are to be, and of which kind.
+        journal: told of who comes and goes.
 
     Attributes:
         fleet: as given.
@@ -53,10 +55,11 @@ class Crew:
         in_flight: of each answer we wait for, whose it is and which shard it is about; None while it loads.
     """
 
-    def __init__(self, spec: GenerateSpec, fleet: Fleet) -> None:
+    def __init__(self, spec: GenerateSpec, fleet: Fleet, journal: Journal) -> None:
         self.fleet = fleet
         self.workers: list[Worker] = []
         self.in_flight: dict[Any, tuple[Worker, ShardTask | None]] = {}
+        self._journal = journal
         self._spec_json = spec.model_dump_json()
         self._name = f"generate-{Plan(spec.dataset).digest[:8]}"
         self._num_started = 0
@@ -83,6 +86,7 @@ class Crew:
         if heads and (num_started > 0 or surplus):
             now = len(self._heads())
             say(f"{now:,} worker(s) now, {len(heads):,} before: the cluster has room for {room:,}")
+            self._journal.event("fleet changed", workers=now, before=len(heads), room=room)
 
     def loaded(self, worker: Worker, facts: dict[str, Any], num_waiting: int) -> list[ShardTask]:
         """Note that a worker is ready, and start encoders where it draws for others.
@@ -96,6 +100,7 @@ class Crew:
             Shards of workers that had to go.
         """
         worker.is_loaded, worker.node = True, facts["node"]
+        self._journal.event("worker ready", worker=worker.name, node=worker.node, on_gpu=facts["on_gpu"])
         if not worker.draws_for_others:
             return []
         if not facts["on_gpu"] and self.fleet.fall_back():

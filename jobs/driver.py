@@ -12,6 +12,7 @@ from jobs.capacity import check_space
 from jobs.fanout import Fanout
 from jobs.finish import finish
 from jobs.fleet import Fleet
+from jobs.journal import Journal
 from jobs.label_store import store_labels
 from jobs.losses import losses_text
 from jobs.manifest import read_manifest, read_records
@@ -19,7 +20,7 @@ from jobs.plan import Plan
 from jobs.plan_files import check_plan, write_plan
 from jobs.progress import Reporter, say
 from jobs.repair import condemn, restore
-from jobs.run_notes import write_notes
+from jobs.run_notes import RunFigures, write_notes
 from jobs.storage import PENDING, open_storage, target_errors
 from jobs.target import TEMPORARY
 
@@ -109,7 +110,9 @@ def _make(
             rows += record.num_rows
             reporter.update(rows, rate=(rows - kept) / max(fanout.making_seconds, 1e-9))
 
-        fanout = Fanout(spec, fleet, on_record)
+        journal = Journal(open_storage(spec.out), plan.job_id(spec.out))
+        journal.event("run began", shards=len(missing), rows=plan.spec.count - kept)
+        fanout = Fanout(spec, fleet, on_record, journal)
         try:
             fanout.run(missing)
         except KeyboardInterrupt:
@@ -117,9 +120,17 @@ def _make(
                 f"interrupted: {len(records):,} of {plan.num_shards:,} shards are committed in {spec.out}; "
                 "the same command does the rest"
             ) from None
+        finally:
+            journal.event("run ended", rows=journal.rows, losses=fanout.losses.counts())
+            journal.flush(now=True)
     losses = fanout.losses.counts()
-    if losses:
-        write_notes(open_storage(spec.out), spec, fanout.failures, losses)
+    figures = RunFigures(
+        rows=journal.rows,
+        seconds=round(fanout.making_seconds, 3),
+        rows_per_s=round(journal.rows / max(fanout.making_seconds, 1e-9), 1),
+        stage_seconds=journal.stage_seconds,
+    )
+    write_notes(open_storage(spec.out), spec, fanout.failures, losses, figures)
     if fanout.failures:
         say(f"lost: {losses_text(losses)}")
         index, reason = next(iter(sorted(fanout.failures.items())))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ray.exceptions import RayTaskError
 
     from jobs.fleet import Fleet
+    from jobs.journal import Journal
     from jobs.plan import ShardTask
     from jobs.specs import GenerateSpec
 
@@ -57,6 +58,7 @@ class Fanout:
         spec: the job.
         fleet: how many workers there are to be, and of which kind.
         on_record: called with each commit record as it arrives.
+        journal: told of what happens.
 
     Attributes:
         failures: reason by shard number, of the shards that were left aside.
@@ -64,12 +66,15 @@ class Fanout:
         making_seconds: from the first loaded worker to the last shard.
     """
 
-    def __init__(self, spec: GenerateSpec, fleet: Fleet, on_record: Callable[[ShardRecord], None]) -> None:
+    def __init__(
+        self, spec: GenerateSpec, fleet: Fleet, on_record: Callable[[ShardRecord], None], journal: Journal
+    ) -> None:
         self.failures: dict[int, str] = {}
         self.losses = Losses()
         self.making_seconds = 0.0
         self._began: float | None = None
-        self._crew = Crew(spec, fleet)
+        self._crew = Crew(spec, fleet, journal)
+        self._journal = journal
         self._on_record = on_record
         self._waiting: deque[ShardTask] = deque()
         self._attempts: dict[int, int] = {}
@@ -106,6 +111,7 @@ class Fanout:
                     self._collect(ref)
                 for worker in self._crew.workers:
                     self._feed(worker)
+                self._journal.flush()
             self.losses.settle({node["NodeID"] for node in ray.nodes() if not node["Alive"]})
         finally:
             self._crew.end()
@@ -152,7 +158,9 @@ class Fanout:
             self._idle_losses = self._throttled = 0
             self._is_any_done = True
             self.making_seconds = time.monotonic() - (self._began or 0.0)
-            self._on_record(ShardRecord.model_validate_json(value))
+            record = ShardRecord.model_validate_json(value)
+            self._journal.committed(record, worker.name)
+            self._on_record(record)
 
     def _refused(self, worker: Worker, task: ShardTask | None, err: RayTaskError) -> None:
         """Deal with what a worker that is well has raised."""
@@ -174,11 +182,11 @@ class Fanout:
             raise GangenError(f"a worker could not start: {type(cause).__name__}: {cause}") from err
         worker.given.remove(task)
         is_ours = isinstance(cause, GangenError)
-        self._leave_aside(task, str(cause) if is_ours else f"{type(cause).__name__}: {cause}")
+        self._leave_aside(worker, task, str(cause) if is_ours else f"{type(cause).__name__}: {cause}")
 
     def _put_off(self, worker: Worker, task: ShardTask, cause: Exception) -> None:
         """Make a shard later that the storage had no patience for; give up where it has none for any."""
-        self.losses.add(Cause.STORAGE_THROTTLED)
+        self._note_loss(Cause.STORAGE_THROTTLED, worker, task, str(cause))
         self._throttled += 1
         if self._throttled > max(MAX_THROTTLED, len(self._crew.workers)):
             raise cause
@@ -189,7 +197,7 @@ class Fanout:
     def _lose(self, worker: Worker, err: Exception) -> None:
         """Replace a worker that died; the shard it was at is blamed, those behind it are not."""
         kind = classify(err)
-        self.losses.add(kind, node_of(err) or worker.node)
+        self._note_loss(kind, worker, worker.given[0] if worker.given else None, str(err), node_of(err))
         # Where shards do get done, a loss at one is that shard's, and counted there.
         self._idle_losses += kind is not Cause.PREEMPTED and not (worker.given and self._is_any_done)
         log.warning("a worker was lost (%s: %s); its shards are done again", kind.value, type(err).__name__)
@@ -203,15 +211,21 @@ class Fanout:
             task = worker.given.popleft()
             self._attempts[task.index] = self._attempts.get(task.index, 0) + 1
             if self._attempts[task.index] >= MAX_ATTEMPTS:
-                self._leave_aside(task, f"took down {MAX_ATTEMPTS} workers")
+                self._leave_aside(worker, task, f"took down {MAX_ATTEMPTS} workers")
             else:
                 # Last: what is bad about it should not keep the others waiting.
                 self._waiting.append(task)
         self._waiting.extendleft(reversed(self._crew.replace(worker, len(self._waiting))))
 
-    def _leave_aside(self, task: ShardTask, reason: str) -> None:
+    def _note_loss(
+        self, cause: Cause, worker: Worker, task: ShardTask | None, reason: str, node: str = ""
+    ) -> None:
+        self.losses.add(cause, node or worker.node)
+        self._journal.lost(cause, worker.name, task.index if task else None, (reason.splitlines() or [""])[0])
+
+    def _leave_aside(self, worker: Worker, task: ShardTask, reason: str) -> None:
         log.error("shard %d was left aside: %s", task.index, reason)
-        self.losses.add(Cause.POISONED_SHARD)
+        self._note_loss(Cause.POISONED_SHARD, worker, task, reason)
         self.failures[task.index] = reason
         if not self._is_any_done and len(self.failures) >= MAX_FAILURES:
             log.error("the other shards are not tried: the first %d all failed", MAX_FAILURES)

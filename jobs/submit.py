@@ -121,13 +121,11 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
         result = generate(spec, options.ray(spec.placement))
     else:
         is_new = spec.repair or read_manifest(storage, plan) is None
-        identity = hashlib.sha256(f"{plan.digest} {spec.out}".encode()).hexdigest()[:16]
-        job = f"gangen-generate-{identity}"
         # A job of this id that has ended is no answer: its data may be gone. A new one finds what is there at once.
         request = JobRequest(
             kind="generate",
             spec_json=spec.model_dump_json(),
-            submission_id=job,
+            submission_id=plan.job_id(spec.out),
             attach_to_succeeded=False,
         )
         kept = {} if spec.repair else read_records(storage, plan)

@@ -36,7 +36,7 @@ OPTIONS = {
         "--dataset", "--out", "--address", "--no-wait", "--image-has-gangen", "--dry-run", "--json", "--help",
     },
     "verify": {"--full", "--regenerate", "--model", "--json", "--help"},
-    "status": {"--json", "--help"},
+    "status": {"--address", "--json", "--help"},
     "export": {"--to", "--out", "--image-encoding", "--json", "--help"},
     "preview": {
         "--labels", "--seeds", "--rows", "--data", "--seed", "--truncation", "--model", "--out", "--columns", "--scale",

@@ -57,6 +57,7 @@ LAYERS = (
     "jobs.fanout",
     "jobs.pool",
     "jobs.crew",
+    "jobs.journal",
     "jobs.fleet",
     "jobs.losses",
     "jobs.tasks",

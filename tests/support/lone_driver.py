@@ -30,8 +30,10 @@ STEPS = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir"}
 class LoneFanout:
     """Makes the shards in this process; see `jobs.fanout.Fanout`."""
 
-    def __init__(self, spec: GenerateSpec, fleet: Any, on_record: Callable[[ShardRecord], None]) -> None:
-        del fleet
+    def __init__(
+        self, spec: GenerateSpec, fleet: Any, on_record: Callable[[ShardRecord], None], journal: Any
+    ) -> None:
+        del fleet, journal
         self.failures: dict[int, str] = {}
         self.losses = Losses()
         self.making_seconds = 1.0
@@ -43,6 +45,20 @@ class LoneFanout:
         maker = ShardMaker(Plan(self._spec.dataset), open_storage(self._spec.out), source)
         for task in tasks:
             self._on_record(maker.make(task))
+
+
+class LoneJournal:
+    """Takes note of nothing: the real one needs Ray; see `jobs.journal.Journal`."""
+
+    def __init__(self, *_: Any) -> None:
+        self.rows = 0
+        self.stage_seconds: dict[str, float] = {}
+
+    def event(self, *_: Any, **__: Any) -> None:
+        """Forget it."""
+
+    def flush(self, **_: Any) -> None:
+        """Write nothing."""
 
 
 def die_at(step: int) -> None:
@@ -65,6 +81,7 @@ def die_at(step: int) -> None:
 if __name__ == "__main__":
     spec = GenerateSpec.model_validate_json(sys.argv[1])
     driver.Fanout = LoneFanout  # type: ignore[assignment, misc]
+    driver.Journal = LoneJournal  # type: ignore[assignment, misc]
     driver.Fleet = lambda _: SimpleNamespace(size=lambda: 1)  # type: ignore[assignment, misc]
     driver._model_facts = lambda spec: {  # type: ignore[assignment]
         "name": "noise", "digest": spec.dataset.model_digest, "latent_dim": 4, "training": {}, "quality": {},

@@ -21,6 +21,7 @@ import pytest
 from ganmodel.errors import CommitConflict, DamageFound, DataError, Interrupted, SpecError
 from ganmodel.weights import file_sha256
 from jobs.card import SplitFacts
+from jobs.cli_options import run_options
 from jobs.dataset_commands import run_export, run_status, run_verify
 from jobs.dataset_spec import WHOLE
 from jobs.export import export, exported_spec
@@ -245,7 +246,7 @@ def test_status_of_a_finished_data_set_and_of_one_that_lost_files(tmp_path, caps
     assert (facts["status"], facts["missing"], facts["rows_done"]) == ("finished", [], 5000)
     assert facts["next"] == f"gangen verify {tmp_path}"
     (tmp_path / "data/train-00001.parquet").unlink()
-    run_status(str(tmp_path), as_json=False)
+    run_status(str(tmp_path), run_options(None, False, False, False))
     text = capsys.readouterr().out
     assert text.startswith(f"damaged: {tmp_path}\n  rows      3,000 of 5,000\n")
     assert "shard 1 (rows 2,000 and on): its files are gone or cut" in text
@@ -254,11 +255,11 @@ def test_status_of_a_finished_data_set_and_of_one_that_lost_files(tmp_path, caps
 
 def test_status_of_nothing_is_one_line(tmp_path):
     with pytest.raises(DataError, match=f"^{tmp_path}: holds no data set"):
-        run_status(str(tmp_path), as_json=True)
+        run_status(str(tmp_path), run_options(None, False, False, True))
     (tmp_path / ".gangen").mkdir()
     (tmp_path / PLAN_FILE).write_text("{")
     with pytest.raises(DataError, match=f"^{tmp_path}: .gangen/plan.json cannot be read"):
-        run_status(str(tmp_path), as_json=True)
+        run_status(str(tmp_path), run_options(None, False, False, True))
 
 
 def test_status_of_ten_thousand_shards_takes_seconds(tmp_path):
