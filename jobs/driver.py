@@ -101,7 +101,8 @@ def _make(
     """Make the missing shards, adding to `records`."""
     rows = kept = sum(record.num_rows for record in records.values())
     with Reporter("generating", "rows", plan.spec.count, kept) as reporter, connect():
-        fleet = Fleet(spec.placement)
+        cpus_began = any(record.device.get("device") == "CPU" for record in records.values())
+        fleet = Fleet(spec.placement, cpus_began=cpus_began)
         reporter.update(rows, note=f"starting {fleet.size()} workers")
 
         def on_record(record: ShardRecord) -> None:

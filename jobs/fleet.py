@@ -51,18 +51,26 @@ class Fleet:
     Args:
         placement: what was asked for.
         nodes: tells the nodes that are alive.
+        cpus_began: what is there of the data set was drawn on CPUs: so is the rest, unless GPUs are asked for.
 
     Attributes:
         gpus: of a worker; 0 where it draws on CPUs.
     """
 
-    def __init__(self, placement: Placement, nodes: Callable[[], Sequence[Node]] = alive_nodes) -> None:
+    def __init__(
+        self,
+        placement: Placement,
+        nodes: Callable[[], Sequence[Node]] = alive_nodes,
+        *,
+        cpus_began: bool = False,
+    ) -> None:
         self._placement = placement
         self._nodes = nodes
         if placement.gpus is not None:
             self.gpus = placement.gpus
         else:
-            self.gpus = 1.0 if any(node.resources.get("GPU", 0) >= 1 for node in nodes()) else 0.0
+            has_gpus = not cpus_began and any(node.resources.get("GPU", 0) >= 1 for node in nodes())
+            self.gpus = 1.0 if has_gpus else 0.0
 
     def fall_back(self) -> bool:
         """Take CPUs from now on where GPUs were nobody's wish; return whether that is so."""

@@ -82,7 +82,7 @@ if __name__ == "__main__":
     spec = GenerateSpec.model_validate_json(sys.argv[1])
     driver.Fanout = LoneFanout  # type: ignore[assignment, misc]
     driver.Journal = LoneJournal  # type: ignore[assignment, misc]
-    driver.Fleet = lambda _: SimpleNamespace(size=lambda: 1)  # type: ignore[assignment, misc]
+    driver.Fleet = lambda _, **__: SimpleNamespace(size=lambda: 1)  # type: ignore[assignment, misc]
     driver._model_facts = lambda spec: {  # type: ignore[assignment]
         "name": "noise", "digest": spec.dataset.model_digest, "latent_dim": 4, "training": {}, "quality": {},
     }  # fmt: skip

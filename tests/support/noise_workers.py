@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from jobs.target import Throttled
 from tests.unit.fake_digits import FakeSampler
 
 SECONDS_VARIABLE = "GANGEN_TEST_BLOCK_SECONDS"
@@ -16,6 +19,10 @@ SECONDS_VARIABLE = "GANGEN_TEST_BLOCK_SECONDS"
 
 GPU_VARIABLE = "GANGEN_TEST_GPU"
 """What TensorFlow says of a GPU that Ray has been told of; nothing, where it sees none."""
+
+
+THROTTLED_VARIABLE = "GANGEN_TEST_THROTTLED"
+"""A folder; as many files as it holds, so many blocks are refused in the name of the storage."""
 
 
 class NoiseSampler(FakeSampler):
@@ -28,6 +35,10 @@ class NoiseSampler(FakeSampler):
 
     def draw(self, *arguments: Any, **options: Any) -> Any:
         time.sleep(float(os.environ.get(SECONDS_VARIABLE, "0")))
+        for refusal in Path(os.environ.get(THROTTLED_VARIABLE) or "/nowhere").glob("*"):
+            with suppress(FileNotFoundError):  # Another worker was first.
+                refusal.unlink()
+                raise Throttled("--out s3://noise: the store has been throttling us for too long")
         return super().draw(*arguments, **options)
 
 

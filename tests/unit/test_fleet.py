@@ -60,6 +60,8 @@ def test_a_worker_on_a_gpu_has_its_share_of_the_cores_beside_it(asked, encoders)
 def test_gpus_that_nobody_asked_for_are_given_up_and_others_are_not():
     fleet = Fleet(Placement(), lambda: [GPUS])
     assert (fleet.gpus, fleet.fall_back(), fleet.gpus, fleet.size()) == (1, True, 0, 9)
+    begun = Fleet(Placement(), lambda: [GPUS], cpus_began=True)
+    assert (begun.gpus, begun.size()) == (0, 9)
     asked = Fleet(Placement(gpus=1.0), lambda: [GPUS])
     assert (asked.fall_back(), asked.gpus) == (False, 1)
 

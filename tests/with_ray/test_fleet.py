@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from contextlib import contextmanager
@@ -10,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from jobs import driver
+from jobs.journal import EVENTS
 from jobs.manifest import Manifest
 from jobs.run_notes import read_notes
 from jobs.specs import GenerateSpec, Placement
 from jobs.storage import open_storage
-from tests.support.noise_workers import GPU_VARIABLE, SECONDS_VARIABLE
+from jobs.target import Throttled
+from tests.support.noise_workers import GPU_VARIABLE, SECONDS_VARIABLE, THROTTLED_VARIABLE
 from tests.unit.fake_digits import dataset_spec, make_dataset
 
 pytestmark = pytest.mark.ray_local
@@ -56,12 +59,21 @@ def generate(nodes, monkeypatch):
     facts = {"name": "noise", "digest": "", "latent_dim": 4, "training": {}, "quality": {}}
     monkeypatch.setattr(driver, "_model_facts", lambda spec: facts | {"digest": spec.dataset.model_digest})
 
-    def run(out: Path, *, block_s: float = 0.0, gpu: str = "", placement: Placement = ANYWHERE, **changes):
+    def run(
+        out: Path,
+        *,
+        throttled: str = "",
+        block_s: float = 0.0,
+        gpu: str = "",
+        placement: Placement = ANYWHERE,
+        **changes,
+    ):
         @contextmanager
         def connect():
             import ray
 
             variables = {"PYTHONPATH": str(ROOT), SECONDS_VARIABLE: str(block_s), GPU_VARIABLE: gpu}
+            variables[THROTTLED_VARIABLE] = throttled
             hook = "tests.support.noise_workers.replace_sampler"
             environment = {"worker_process_setup_hook": hook, "env_vars": variables}
             ray.init(nodes.address, runtime_env=environment, log_to_driver=False, logging_level="ERROR")
@@ -78,6 +90,12 @@ def generate(nodes, monkeypatch):
 
 def files(manifest: Manifest) -> dict[str, str]:
     return {f.name: f.sha256 for shard in manifest.shards for f in shard.files.values()}
+
+
+def events(out: Path) -> list[dict]:
+    """Return what the data set's events say, in the order in which they were written."""
+    parts = sorted((out / EVENTS).iterdir())
+    return [json.loads(line) for part in parts for line in part.read_text().splitlines()]
 
 
 def committed(out: Path) -> int:
@@ -126,6 +144,17 @@ def test_workers_come_with_nodes_and_go_with_them_and_the_rows_are_the_same(
     assert "the cluster has room for 3" in told
     losses = read_notes(open_storage(str(out))).losses
     assert losses == {"node lost": 1}
+    told = events(out)
+    assert {event["job"] for event in told} == {driver.Plan(dataset_spec(**plan)).job_id(str(out))}
+    names = [event["event"] for event in told]
+    assert (names[0], names[-1], names.count("shard committed")) == ("run began", "run ended", 40)
+    lost = next(event for event in told if event["event"] in ("node lost", "worker lost"))
+    ready = {event["worker"]: event["node"] for event in told if event["event"] == "worker ready"}
+    assert lost["worker"] in ready
+    assert all(event["worker"] in ready for event in told if event["event"] == "shard committed")
+    assert {name.rpartition("-")[0] for name in ready} == {
+        f"generate-{driver.Plan(dataset_spec(**plan)).digest[:8]}"
+    }
 
 
 @pytest.mark.parametrize(("gpus", "workers"), [pytest.param(1.0, 1, marks=pytest.mark.slow), (0.5, 2)])
@@ -141,6 +170,30 @@ def test_a_gpu_draws_for_encoders_beside_it_and_the_files_are_those_of_one_proce
     drawers = [options for options in started if options.get("num_gpus")]
     assert [options["num_gpus"] for options in drawers] == [gpus] * workers
     assert len(started) - len(drawers) == 4, "an encoder a core"
+
+
+@pytest.mark.slow
+def test_a_storage_that_throttles_puts_shards_off_and_one_that_never_stops_ends_the_run(
+    generate, add_node, tmp_path
+):
+    plan = {"count": 6000, "shard_rows": 1000, "formats": ("parquet",)}
+    expected = make_dataset(tmp_path / "expected", **plan)
+    add_node(num_cpus=1)
+    refusals = tmp_path / "refusals"
+    refusals.mkdir()
+    for n in range(3):
+        (refusals / str(n)).touch()
+    assert files(generate(tmp_path / "out", throttled=str(refusals), **plan)) == files(expected)
+    assert read_notes(open_storage(str(tmp_path / "out"))).losses == {"storage throttled": 3}
+    for n in range(100):
+        (refusals / str(n)).touch()
+    with pytest.raises(Throttled, match="throttling us for too long"):
+        generate(tmp_path / "never", throttled=str(refusals), **plan)
+    assert len(list(refusals.iterdir())) == 96
+    assert events(tmp_path / "never")[-1] | {"time": ""} == {
+        "time": "", "event": "run ended", "job": events(tmp_path / "never")[0]["job"], "rows": 0,
+        "losses": {"storage throttled": 4},
+    }  # fmt: skip
 
 
 @pytest.mark.slow
