@@ -11,7 +11,20 @@ from jobs.cli_art import POSTER_EXAMPLE, PREVIEW_EXAMPLE, WALK_EXAMPLE, poster, 
 from jobs.cli_dataset import EXPORT_EXAMPLE, STATUS_EXAMPLE, VERIFY_EXAMPLE, export, status, verify
 from jobs.cli_evaluate import EVALUATE_EXAMPLE, EXTRACTORS_EXAMPLE, evaluate, train_extractors
 from jobs.cli_jobs import jobs_app
-from jobs.cli_options import Address, DryRun, ImageHasGangen, Json, NoWait, run_options
+from jobs.cli_options import (
+    Address,
+    CpusPerWorker,
+    DryRun,
+    GpusPerWorker,
+    ImageHasGangen,
+    Json,
+    MaxFailures,
+    NoWait,
+    Resources,
+    TrainingCpus,
+    TrainingGpus,
+    run_options,
+)
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C or SIGTERM, Typer's own and ours."""
@@ -109,13 +122,11 @@ def generate(
     ] = False,
     workers: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=100_000, metavar="N", help="Actors, one core each. Default: all cores there are."
-        ),
+        typer.Option(min=1, max=100_000, metavar="N", help="Actors. Default: as many as there is room for."),
     ] = None,
-    gpus_per_worker: Annotated[
-        float, typer.Option(min=0, max=64, metavar="G", help="GPUs of an actor, may be a fraction.")
-    ] = 0.0,
+    cpus_per_worker: CpusPerWorker = None,
+    gpus_per_worker: GpusPerWorker = None,
+    resources: Resources = "",
     address: Address = None,
     no_wait: NoWait = False,
     image_has_gangen: ImageHasGangen = False,
@@ -127,6 +138,7 @@ def generate(
     The data set is a function of model, seed, labels and count: any number of workers writes the same rows. The
     same command again does only what is missing.
     """
+    from jobs.checks import placement
     from jobs.requests_generate import generate_spec
     from jobs.submit import run_generate
 
@@ -145,8 +157,7 @@ def generate(
             splits=splits,
             extend=extend,
             repair=repair,
-            workers=workers,
-            gpus_per_worker=gpus_per_worker,
+            placement=placement(workers, cpus_per_worker, gpus_per_worker, resources),
         ),
         run_options(address, no_wait, dry_run, as_json, image_has_gangen),
     )
@@ -195,12 +206,9 @@ def train(
     workers: Annotated[
         int, typer.Option(min=1, max=1024, metavar="N", help="Ray workers of a multi-worker training.")
     ] = 1,
-    gpus_per_worker: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=64, metavar="N", help="GPUs of a worker. Default: one where the cluster has any."
-        ),
-    ] = None,
+    cpus_per_worker: TrainingCpus = None,
+    gpus_per_worker: TrainingGpus = None,
+    resources: Resources = "",
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, metavar="N", help="Seed of weights, data order and latents.")
     ] = 0,
@@ -213,6 +221,7 @@ def train(
     checkpoint_every: Annotated[
         int, typer.Option(min=1, metavar="STEPS", help="Steps between checkpoints.")
     ] = 500,
+    max_failures: MaxFailures = 3,
     address: Address = None,
     no_wait: NoWait = False,
     image_has_gangen: ImageHasGangen = False,
@@ -223,6 +232,7 @@ def train(
 
     The same command again resumes from the last checkpoint. Ctrl-C and SIGTERM write one before they stop.
     """
+    from jobs.checks import placement
     from jobs.requests import train_spec
     from jobs.submit import run_train
 
@@ -238,11 +248,11 @@ def train(
             gamma=gamma,
             precision=precision,
             strategy=strategy,
-            workers=workers,
-            gpus_per_worker=gpus_per_worker,
+            placement=placement(workers, cpus_per_worker, gpus_per_worker, resources),
             seed=seed,
             resume=resume,
             checkpoint_every=checkpoint_every,
+            max_failures=max_failures,
         ),
         run_options(address, no_wait, dry_run, as_json, image_has_gangen),
     )

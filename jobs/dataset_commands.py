@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ganmodel.errors import DamageFound, Interrupted, SpecError
+from ganmodel.errors import ClusterError, DamageFound, Interrupted, SpecError
 from ganmodel.model_dir import read_model
+from jobs.addresses import SURROUNDING, check_address, resolve_address
 from jobs.checks import absolute, in_range, one_of
 from jobs.export import export, exported_spec
 from jobs.label_store import labels_of
 from jobs.local import interrupt_on_sigterm
 from jobs.manifest import UnreadableManifest
-from jobs.progress import Reporter
+from jobs.progress import Reporter, say
 from jobs.regenerate import Regenerator
 from jobs.remedy import in_words, remedy
+from jobs.remote import JobsClient
 from jobs.render import to_json
 from jobs.render_dataset import export_text, status_text, verify_text
 from jobs.requests_generate import parse_formats
 from jobs.run_notes import read_notes
-from jobs.status import model_folder, status
+from jobs.status import job_id, model_folder, status
 from jobs.storage import open_storage
 from jobs.target import reading_errors
 from jobs.verify import finished_manifest, unreadable, verify
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
     from jobs.manifest import Manifest
     from jobs.storage import Storage
+    from jobs.submit import RunOptions
     from jobs.verify import Report
 
 
@@ -79,11 +83,38 @@ def _next(storage: Storage, manifest: Manifest, report: Report) -> str:
     return shlex.join(["gangen", *after])
 
 
-def run_status(dataset: str, *, as_json: bool) -> None:
-    """Carry out `gangen status`."""
+def run_status(dataset: str, options: RunOptions) -> None:
+    """Carry out `gangen status`.
+
+    Raises:
+        ClusterError: --address was given, and the cluster cannot be asked.
+    """
+    as_json = options.as_json
     with _place(dataset) as storage:
         facts = status(storage)
+        job = job_id(storage)
+    address = resolve_address(options.address, options.environ)
+    if job and address and address != SURROUNDING:
+        facts["job"] = _job(address, job, options)
     typer.echo(to_json(facts) if as_json else status_text(facts))
+
+
+def _job(address: str, job: str, options: RunOptions) -> dict[str, Any] | None:
+    """Return what a cluster says of the last job that made a data set, None where it knows of none.
+
+    What only the environment says is no demand: storage has the answer, and the cluster may be gone.
+    """
+    try:
+        check_address(address)
+        jobs = JobsClient(address, options.environ).jobs()
+    except (ClusterError, SpecError) as err:
+        if options.address is not None:
+            raise
+        say(f"note: the cluster of the environment was not asked ({err})")
+        return None
+    again = re.compile(rf"{re.escape(job)}(-\d+)?")
+    found = [facts for facts in jobs if again.fullmatch(facts.job)]
+    return found[-1].as_dict() if found else None
 
 
 def run_export(dataset: str, *, formats: str, out: str, image_encoding: str | None, as_json: bool) -> None:

@@ -6,6 +6,7 @@ import shlex
 from typing import Any
 
 from jobs.faults import Fault
+from jobs.losses import losses_text
 from jobs.render import size_text
 
 MAX_FAULTS = 20
@@ -51,6 +52,7 @@ def status_text(facts: dict[str, Any]) -> str:
         lines.append(f"  grown     {' then '.join(f'{end:,}' for end in facts['segments'])} rows")
     if facts["rows_per_core_s"]:
         lines.append(f"  rate      {facts['rows_per_core_s']:,.0f} rows/s a worker")
+    lines += _run_lines(facts)
     lines += [
         f"  missing   shard {entry['shard']} (rows {entry['first_row']:,} and on): {entry['why']}"
         for entry in facts["missing"]
@@ -58,6 +60,22 @@ def status_text(facts: dict[str, Any]) -> str:
     if facts["missing_shards"] > len(facts["missing"]):
         lines.append(f"  missing   and {facts['missing_shards'] - len(facts['missing']):,} more")
     return "\n".join([*lines, f"next: {facts['next']}"])
+
+
+def _run_lines(facts: dict[str, Any]) -> list[str]:
+    """Return what is told of the last run, and of the cluster's job."""
+    lines = []
+    if run := facts["last_run"]:
+        total = sum(run["stage_seconds"].values()) or 1.0
+        shares = ", ".join(f"{stage} {spent / total:.0%}" for stage, spent in run["stage_seconds"].items())
+        lines.append(f"  last run  {run['rows']:,} rows at {run['rows_per_s']:,.0f} rows/s; {shares}")
+        if text := losses_text(run["losses"]):
+            lines.append(f"  lost      {text}")
+    if job := facts.get("job"):
+        lines.append(
+            f"  job       {job['job']} is {job['status']}" + (f": {job['message']}" if job["message"] else "")
+        )
+    return lines
 
 
 def export_text(facts: dict[str, Any]) -> str:

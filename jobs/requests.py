@@ -27,6 +27,7 @@ from jobs.specs import (
 
 if TYPE_CHECKING:
     from jobs.manifest import Manifest
+    from jobs.specs import Placement
 
 StrategyName = Literal["auto", "one-device", "mirrored", "multi-worker"]
 PrecisionName = Literal["auto", "float32", "mixed_bfloat16"]
@@ -44,11 +45,11 @@ def train_spec(
     gamma: float | None,
     precision: str,
     strategy: str,
-    workers: int,
-    gpus_per_worker: int | None,
+    placement: Placement,
     seed: int,
     resume: bool | None,
     checkpoint_every: int,
+    max_failures: int,
 ) -> TrainSpec:
     """Return the job that `gangen train` was asked for; see its help for the arguments.
 
@@ -60,6 +61,7 @@ def train_spec(
     one_of("--precision", precision, get_args(PrecisionName))
     if steps is not None and epochs is not None:
         raise SpecError("--steps and --epochs: give one of them, got both")
+    workers = placement.workers or 1
     if workers > 1 and strategy not in ("auto", "multi-worker"):
         raise SpecError(f"--workers {workers}: needs --strategy multi-worker or auto, got {strategy}")
     in_range("--epochs", epochs, 0, 1e6)
@@ -82,10 +84,10 @@ def train_spec(
             seed=seed,
             precision=None if precision == "auto" else cast("Literal['float32']", precision),
             strategy=cast("StrategyName", strategy),
-            workers=workers,
-            gpus_per_worker=gpus_per_worker,
+            placement=placement,
             resume={None: "auto", True: "require", False: "fresh"}[resume],  # type: ignore[arg-type]
             checkpoint_every_steps=checkpoint_every,
+            max_failures=max_failures,
         )
     except ValidationError as err:
         first = err.errors()[0]

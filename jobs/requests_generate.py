@@ -21,6 +21,7 @@ from jobs.storage import open_storage
 
 if TYPE_CHECKING:
     from ganmodel.model_dir import ModelInfo
+    from jobs.specs import Placement
 
 _SPLIT_NAME = re.compile(r"[a-zA-Z]\w{0,31}", re.ASCII)
 
@@ -43,8 +44,7 @@ def generate_spec(
     splits: str | None,
     extend: bool,
     repair: bool,
-    workers: int | None,
-    gpus_per_worker: float,
+    placement: Placement,
 ) -> GenerateSpec:
     """Return the job that `gangen generate` was asked for; see its help for the arguments.
 
@@ -87,8 +87,7 @@ def generate_spec(
         dataset=dataset,
         model=model_place,
         out=place,
-        workers=workers,
-        gpus_per_worker=gpus_per_worker,
+        placement=placement,
         labels_file=file,
         repair=repair,
     )

@@ -34,7 +34,8 @@ def status(storage: Storage) -> dict[str, Any]:
 
     Returns:
         JSON values: `status` (`finished`, `damaged` where files of a finished one are gone, or `unfinished`), counts
-        planned and done, `missing` (one entry a shard: number, rows, reason), and `next`, the command that continues.
+        planned and done, `missing` (one entry a shard: number, rows, reason), `last_run` (what it did and lost), and
+        `next`, the command that continues.
 
     Raises:
         DataError: nothing was ever begun there.
@@ -78,8 +79,22 @@ def status(storage: Storage) -> dict[str, Any]:
         "missing": missing[:MAX_LISTED],
         "plan_digest": plan.digest,
         "rows_digest": manifest.rows_digest if manifest else None,
+        "last_run": _last_run(notes),
         "next": _next(storage, spec, notes, state),
     }
+
+
+def _last_run(notes: RunNotes | None) -> dict[str, Any] | None:
+    """Return what the last run did and lost; None where it made nothing, or was ended before it could say."""
+    if notes is None or notes.figures is None:
+        return None
+    return {**notes.figures.model_dump(), "losses": notes.losses}
+
+
+def job_id(storage: Storage) -> str | None:
+    """Return the id of the job that makes a data set where it is made on a cluster; None where there is no data set."""
+    spec = latest_spec(storage)
+    return Plan(spec).job_id(storage.url) if spec else None
 
 
 def _why(index: int, sizes: dict[str, int], notes: RunNotes | None, *, is_finished: bool) -> str:

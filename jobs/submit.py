@@ -21,6 +21,8 @@ from jobs.plan import Plan
 from jobs.plan_files import check_plan
 from jobs.progress import say
 from jobs.remote import JobRequest, JobsClient
+from jobs.run_notes import read_notes
+from jobs.specs import Placement
 from jobs.storage import open_storage, target_errors
 
 if TYPE_CHECKING:
@@ -82,11 +84,21 @@ class RunOptions:
         """Tell whether the work is for the Ray cluster that this process is a part of, as a job's entrypoint is."""
         return resolve_address(self.address, self.environ) == SURROUNDING
 
-    def ray(
-        self, num_workers: int | None = None, gpus: float = 0.0
-    ) -> Callable[[], AbstractContextManager[None]]:
-        """Return the way to the Ray to work on from here: the one around us, or one of our own; see `local_ray`."""
-        return surrounding_ray if self.is_surrounded() else local_ray(num_workers, gpus)
+    def ray(self, placement: Placement = Placement()) -> Callable[[], AbstractContextManager[None]]:  # noqa: B008
+        """Return the way to the Ray to work on from here: the one around us, or one of our own; see `local_ray`.
+
+        Raises:
+            SpecError: a Ray of our own would lack what is asked for.
+        """
+        if self.is_surrounded():
+            return surrounding_ray
+        if placement.resources:
+            name, amount = placement.resources[0]
+            raise SpecError(
+                f"--resources: a Ray of our own has no {name}, {amount:g} asked for; give the --address of a cluster "
+                "that has it"
+            )
+        return local_ray(placement)
 
 
 def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
@@ -105,17 +117,15 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
 
         interrupt_on_sigterm()
         if not options.is_surrounded():
-            _check_workers(spec)
-        result = generate(spec, options.ray(spec.workers, (spec.workers or 1) * spec.gpus_per_worker))
+            _check_workers(spec.placement)
+        result = generate(spec, options.ray(spec.placement))
     else:
         is_new = spec.repair or read_manifest(storage, plan) is None
-        identity = hashlib.sha256(f"{plan.digest} {spec.out}".encode()).hexdigest()[:16]
-        job = f"gangen-generate-{identity}"
         # A job of this id that has ended is no answer: its data may be gone. A new one finds what is there at once.
         request = JobRequest(
             kind="generate",
             spec_json=spec.model_dump_json(),
-            submission_id=job,
+            submission_id=plan.job_id(spec.out),
             attach_to_succeeded=False,
         )
         kept = {} if spec.repair else read_records(storage, plan)
@@ -126,12 +136,12 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
     print_result(facts, render.dataset_text(facts), options)
 
 
-def _check_workers(spec: GenerateSpec) -> None:
+def _check_workers(placement: Placement) -> None:
     most = MAX_WORKERS_A_CORE * (os.cpu_count() or 1)
-    if spec.workers is not None and spec.workers > most:
+    if placement.workers is not None and placement.workers > most:
         raise SpecError(
             f"--workers: at most {most} on this machine ({MAX_WORKERS_A_CORE} a core; each takes about 1 GB), got "
-            f"{spec.workers:,}"
+            f"{placement.workers:,}"
         )
 
 
@@ -142,7 +152,8 @@ def _seen_from_here(spec: GenerateSpec, kept: dict[int, ShardRecord]) -> dict[st
         spec: the job.
         kept: the shards that were committed before. A repair has none: which it kept, only the job knows.
     """
-    manifest = read_manifest(open_storage(spec.out), Plan(spec.dataset))
+    storage = open_storage(spec.out)
+    manifest, notes = read_manifest(storage, Plan(spec.dataset)), read_notes(storage)
     if manifest is None:
         raise ClusterError(
             f"the job succeeded, but {spec.out} cannot be seen from here; look for it on the cluster's own disks"
@@ -153,6 +164,7 @@ def _seen_from_here(spec: GenerateSpec, kept: dict[int, ShardRecord]) -> dict[st
         "shards_made": len(manifest.shards) - len(kept),
         "seconds": None,
         "making_seconds": None,
+        "losses": notes.losses if notes else {},
     }
 
 
@@ -169,7 +181,7 @@ def run_train(spec: TrainSpec, options: RunOptions) -> None:
         from jobs.training import train
 
         interrupt_on_sigterm()
-        result = train(spec, options.ray(spec.workers, spec.workers * (spec.gpus_per_worker or 0)))
+        result = train(spec, options.ray(spec.placement))
         facts = {**result, "model_dir": spec.model_dir}
         print_result(facts, render.training_text(facts), options)
         return

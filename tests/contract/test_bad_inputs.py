@@ -247,11 +247,12 @@ def test_another_data_set_is_left_alone_with_exit_code_4_and_the_difference(
 ) -> None:
     from jobs.plan_files import COMMITS, PLAN_FILE
     from jobs.requests_generate import generate_spec
+    from jobs.specs import Placement
 
     spec = generate_spec(
         count="1000", out=str(tmp_path), model="pretrained", formats="parquet", shard_rows=None, labels="balanced",
         seed=7, truncation=1.0, precision="float32", image_encoding="png", splits=None, extend=False, repair=False,
-        workers=None, gpus_per_worker=0,
+        placement=Placement(),
     )  # fmt: skip
     (tmp_path / PLAN_FILE).parent.mkdir()
     (tmp_path / PLAN_FILE).write_text(spec.dataset.model_dump_json())

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.cli import app
+from jobs.losses import Cause
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/cluster.md").read_text()
@@ -40,7 +41,13 @@ def test_gangen_takes_its_commands(command):
 
 
 def test_every_command_line_there_is_is_looked_at():
-    assert {shlex.split(command)[1] for command in COMMANDS} == {"generate", "train", "evaluate", "jobs"}
+    assert {shlex.split(command)[1] for command in COMMANDS} == {
+        "generate",
+        "train",
+        "evaluate",
+        "status",
+        "jobs",
+    }
     verbs = {shlex.split(command)[2] for command in COMMANDS if command.startswith("gangen jobs")}
     assert verbs == {"list", "status", "logs", "stop"}
 
@@ -95,6 +102,10 @@ def test_what_it_says_is_said_is_in_the_code():
         words = re.split(r"[A-Z]{2,}|\d[\d.]*|>=[\d.]+|\(a warning\)|Ray |Python |pyarrow|,| and ", said)
         for part in (word.strip() for word in words):
             assert len(part) < 8 or part in flat, f"nobody says {part!r}"
+
+
+def test_it_tells_of_every_loss():
+    assert [cause for cause, *_ in rows_of("| lost to |")] == list(Cause)
 
 
 def test_the_files_it_names_are_there():

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ganmodel.errors import CommitConflict, DamageFound, DataError, ModelError, SpecError
 from ganmodel.weights import file_sha256
+from jobs.cli_options import run_options
 from jobs.dataset_commands import run_status, run_verify
 from jobs.label_store import labels_of
 from jobs.manifest import read_manifest, read_records
@@ -276,7 +277,7 @@ def test_what_cannot_be_read_is_one_line(dataset):
     (dataset / MANIFEST_FILE).unlink()
     (dataset / MANIFEST_FILE).mkdir()
     for call in (
-        lambda: run_status(str(dataset), as_json=True),
+        lambda: run_status(str(dataset), run_options(None, False, False, True)),
         lambda: run_verify(str(dataset), full=False, fraction=None, model=None, as_json=True),
     ):
         with pytest.raises(DataError, match=r"^\S+/manifest.json: cannot be read \(Is a directory\)$"):
