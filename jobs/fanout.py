@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import ClusterError, CommitConflict, GangenError, SpecError
 from jobs.manifest import ShardRecord
+from jobs.node_watch import NodeWatch
 from jobs.target import TargetError
 
 if TYPE_CHECKING:
@@ -84,10 +85,11 @@ class Fanout:
 
         Raises:
             GangenError: a worker could not start, or met what would meet every shard (a changed model, a full target).
-            ClusterError: workers keep dying before they finish anything.
+            ClusterError: workers keep dying before they finish anything, or the node that we are on has died.
         """
         import ray
 
+        node = NodeWatch()
         self._waiting.extend(tasks)
         try:
             for _ in range(min(self._num_workers, len(self._waiting))):
@@ -103,6 +105,7 @@ class Fanout:
                 done, _ = ray.wait(list(self._in_flight), num_returns=1, timeout=WAIT_S)
                 for ref in done:
                     self._collect(ref)
+                node.check()
                 for worker in self._workers:
                     self._feed(worker)
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import ClusterError, GangenError, Interrupted
+from jobs.node_watch import NodeWatch
 from jobs.progress import Reporter, say
 
 if TYPE_CHECKING:
@@ -103,12 +104,14 @@ def _watch(workers: list[Any], refs: list[Any], batch_size: int) -> dict[str, An
     reporter: Reporter | None = None
     stopping = False
     waiting = list(refs)
+    node = NodeWatch()
     try:
         while waiting:
             try:
                 done, waiting = ray.wait(waiting, num_returns=1, timeout=POLL_S)
                 for ref in done:
                     _result(ref)
+                node.check()
                 if waiting:
                     reporter = _show(reporter, workers[0], batch_size)
             except KeyboardInterrupt:

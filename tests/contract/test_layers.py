@@ -56,6 +56,7 @@ LAYERS = (
     "jobs.findings",
     "jobs.fanout",
     "jobs.pool",
+    "jobs.node_watch",
     "jobs.tasks",
     "jobs.shards",
     "jobs.measure",
