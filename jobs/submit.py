@@ -108,7 +108,7 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
             _check_workers(spec)
         result = generate(spec, options.ray(spec.workers, (spec.workers or 1) * spec.gpus_per_worker))
     else:
-        is_new = spec.repair or read_manifest(storage, plan) is None
+        was_finished = read_manifest(storage, plan, check_files=not spec.repair) is not None
         identity = hashlib.sha256(f"{plan.digest} {spec.out}".encode()).hexdigest()[:16]
         job = f"gangen-generate-{identity}"
         # A job of this id that has ended is no answer: its data may be gone. A new one finds what is there at once.
@@ -118,10 +118,10 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
             submission_id=job,
             attach_to_succeeded=False,
         )
-        kept = {} if spec.repair else read_records(storage, plan)
-        if is_new and not submit_job(address, request, options):
+        before = read_records(storage, plan)
+        if (spec.repair or not was_finished) and not submit_job(address, request, options):
             return
-        result = _seen_from_here(spec, kept)
+        result = _seen_from_here(spec, before) | {"was_finished": was_finished}
     facts = render.dataset_facts(result, spec.out)
     print_result(facts, render.dataset_text(facts), options)
 
@@ -135,22 +135,24 @@ def _check_workers(spec: GenerateSpec) -> None:
         )
 
 
-def _seen_from_here(spec: GenerateSpec, kept: dict[int, ShardRecord]) -> dict[str, Any]:
-    """Return what a job made; not what it said of itself, but the manifest it left.
+def _seen_from_here(spec: GenerateSpec, before: dict[int, ShardRecord]) -> dict[str, Any]:
+    """Return what a job made; not what it said of itself, but the manifest and the records it left.
 
     Args:
         spec: the job.
-        kept: the shards that were committed before. A repair has none: which it kept, only the job knows.
+        before: the records that lay there before the job. One of a shard that was made again tells of other seconds.
     """
-    manifest = read_manifest(open_storage(spec.out), Plan(spec.dataset))
+    storage, plan = open_storage(spec.out), Plan(spec.dataset)
+    manifest = read_manifest(storage, plan)
     if manifest is None:
         raise ClusterError(
             f"the job succeeded, but {spec.out} cannot be seen from here; look for it on the cluster's own disks"
         )
+    made = [record for index, record in read_records(storage, plan).items() if record != before.get(index)]
     return {
         "manifest": manifest,
-        "rows_made": manifest.num_rows - sum(record.num_rows for record in kept.values()),
-        "shards_made": len(manifest.shards) - len(kept),
+        "rows_made": sum(record.num_rows for record in made),
+        "shards_made": len(made),
         "seconds": None,
         "making_seconds": None,
     }
