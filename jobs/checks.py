@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ganmodel.errors import SpecError
 from jobs.specs import Placement
+from jobs.storage import open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -27,6 +28,20 @@ def absolute(path: str, option: str) -> str:
         return str(Path(path).expanduser().absolute())
     except RuntimeError as err:
         raise SpecError(f"{option}: {path} names no user's home ({err})") from err
+
+
+def absolute_place(place: str, option: str) -> str:
+    """Return a data set's place in the one form that specs and job ids hold: an absolute path, or a URL's plain form.
+
+    Raises:
+        SpecError: it is no place that a data set can be in.
+    """
+    if "://" not in place:
+        return absolute(place, option)
+    try:
+        return open_storage(place).url
+    except SpecError as err:
+        raise SpecError(str(err).replace("--out", option, 1)) from err
 
 
 def one_of(option: str, value: str, choices: Collection[str]) -> None:

@@ -48,8 +48,9 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
         connect: opens the way to Ray for as long as shards are made; not called when none is missing.
 
     Returns:
-        What was made: `manifest` (a `Manifest`), `rows_made` and `shards_made` by this run, `seconds` it took,
-        `making_seconds` of which from the first to the last shard, and `losses`, how often what was lost on the way.
+        What was made: `manifest` (a `Manifest`), `was_finished` before, `rows_made` and `shards_made` by this run,
+        `seconds` it took, `making_seconds` of which from the first to the last shard, and `losses`, how often what was
+        lost on the way.
 
     Raises:
         CommitConflict: the folder holds something else, or another run is at work in it.
@@ -64,7 +65,7 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
     done = read_manifest(storage, plan, check_files=not spec.repair)
     if done is not None and not spec.repair:
         _tidy(storage)
-        return _result(done, 0, 0, began, _Making())
+        return _result(done, began)
     check_space(storage, plan, "fewer rows or one --format")
     storage.prepare()
     with storage.lock(), target_errors(spec.out):
@@ -88,7 +89,13 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
             manifest = finish(storage, plan, made, model=_model_facts(spec))
         else:
             manifest = restore(storage, done, made)
-    return _result(manifest, manifest.num_rows - kept, len(missing), began, making)
+    return _result(manifest, began) | {
+        "was_finished": done is not None,
+        "rows_made": manifest.num_rows - kept,
+        "shards_made": len(missing),
+        "making_seconds": making.seconds,
+        "losses": making.losses,
+    }
 
 
 def _make(
@@ -172,14 +179,14 @@ def _tidy(storage: Storage) -> None:
             storage.remove_pending()
 
 
-def _result(
-    manifest: Manifest, rows_made: int, shards_made: int, began: float, making: _Making
-) -> dict[str, Any]:
+def _result(manifest: Manifest, began: float) -> dict[str, Any]:
+    """Return what is told of a run that made nothing."""
     return {
         "manifest": manifest,
-        "rows_made": rows_made,
-        "shards_made": shards_made,
+        "was_finished": True,
+        "rows_made": 0,
+        "shards_made": 0,
         "seconds": time.monotonic() - began,
-        "making_seconds": making.seconds,
-        "losses": making.losses,
+        "making_seconds": 0.0,
+        "losses": {},
     }

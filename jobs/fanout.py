@@ -11,6 +11,7 @@ from ganmodel.errors import ClusterError, GangenError
 from jobs.crew import Crew, Worker
 from jobs.losses import POLICIES, Cause, Losses, classify, node_of
 from jobs.manifest import ShardRecord
+from jobs.node_watch import NodeWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -87,10 +88,11 @@ class Fanout:
 
         Raises:
             GangenError: a worker could not start, or met what would meet every shard (a changed model, a full target).
-            ClusterError: workers keep dying before they finish anything.
+            ClusterError: workers keep dying before they finish anything, or the node that we are on has died.
         """
         import ray
 
+        node = NodeWatch()
         self._waiting.extend(tasks)
         try:
             self._crew.resize(len(self._waiting))
@@ -109,6 +111,7 @@ class Fanout:
                 done, _ = ray.wait(list(self._crew.in_flight), num_returns=1, timeout=WAIT_S)
                 for ref in done:
                     self._collect(ref)
+                node.check()
                 for worker in self._crew.workers:
                     self._feed(worker)
                 self._journal.flush()

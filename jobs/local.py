@@ -77,22 +77,22 @@ def local_ray(placement: Placement) -> Callable[[], AbstractContextManager[None]
                         f"a local Ray could not be started in {START_ATTEMPTS} attempts ({reason}); is the machine "
                         "overloaded, or /tmp full?"
                     ) from err
-        # Ray's init puts a handler of its own there, which ends the process with a stack trace.
-        interrupt_on_sigterm()
-        try:
-            have = ray.cluster_resources().get("GPU", 0.0)
-            if gpus > have:
-                raise ClusterError(
-                    f"--gpus-per-worker: {gpus:g} GPUs are asked for in all, this machine has {have:g}; ask for fewer, "
-                    "or give the --address of a cluster that has them"
-                )
-            # Ray prints there when a process dies. What there is to say of it we say ourselves.
-            with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        # Ray prints there when a process dies, some of it as it is shut down. What there is to say we say ourselves.
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+            try:
+                # Ray's init puts a handler of its own there, which ends the process with a stack trace.
+                interrupt_on_sigterm()
+                have = ray.cluster_resources().get("GPU", 0.0)
+                if gpus > have:
+                    raise ClusterError(
+                        f"--gpus-per-worker: {gpus:g} GPUs are asked for in all, this machine has {have:g}; ask for "
+                        "fewer, or give the --address of a cluster that has them"
+                    )
                 yield
-        finally:
-            ray.shutdown()
-            # Ray's shutdown puts the system's own behaviour back, which ends a process unsaid.
-            interrupt_on_sigterm()
+            finally:
+                ray.shutdown()
+                # Ray's shutdown puts the system's own behaviour back, which ends a process unsaid.
+                interrupt_on_sigterm()
 
     return connect
 
@@ -129,13 +129,13 @@ def surrounding_ray() -> Iterator[None]:
             f"--address auto: no Ray cluster around this process lets us in ({reason}); give the URL of a "
             "dashboard, or local for a Ray of our own"
         ) from err
-    interrupt_on_sigterm()
-    try:
-        with redirect_stdout(sys.stderr):  # Stdout is for results.
+    with redirect_stdout(sys.stderr):  # Stdout is for results.
+        try:
+            interrupt_on_sigterm()
             yield
-    finally:
-        ray.shutdown()
-        interrupt_on_sigterm()
+        finally:
+            ray.shutdown()
+            interrupt_on_sigterm()
 
 
 def _reach_head() -> None:

@@ -81,6 +81,7 @@ def dataset_facts(result: dict[str, Any], out: str) -> dict[str, Any]:
         "rows_made": rows,
         "shards": len(manifest.shards),
         "shards_made": result["shards_made"],
+        "was_finished": result["was_finished"],
         "splits": Plan(manifest.spec).split_rows(),
         "size_bytes": manifest.size_bytes,
         "label_counts": manifest.label_counts,
@@ -98,7 +99,7 @@ def dataset_facts(result: dict[str, Any], out: str) -> dict[str, Any]:
 def dataset_text(facts: dict[str, Any]) -> str:
     """Return the text twin of `dataset_facts`; the last line says what to run next."""
     out = facts["out"]
-    if facts["shards_made"]:
+    if facts["shards_made"] or not facts["was_finished"]:
         lines = [f"committed {facts['rows']:,} digits to {out}"]
         if facts["rows_per_s"]:
             speed = f"{facts['rows_per_s']:,.0f} rows/s once the workers were up"

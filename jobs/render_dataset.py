@@ -29,6 +29,10 @@ def verify_text(facts: dict[str, Any], faults: list[Fault], command: str) -> str
         "every byte and row" if facts["full"] else "manifest, sizes and footers (--full reads every row)"
     )
     lines.append(f"  checked   {checked if is_read else 'the manifest alone'}, in {facts['seconds']:.1f} s")
+    if any(fault.is_as_committed for fault in faults):
+        lines.append(
+            "  meaning   the files are those of the manifest, its model draws others: no repair helps"
+        )
     if again := facts["regenerated"]:
         rest = again["blocks"] - again["exact_blocks"]
         text = f"{again['exact_blocks']:,} blocks byte for byte"
@@ -48,6 +52,8 @@ def status_text(facts: dict[str, Any]) -> str:
         f"  splits    {', '.join(f'{name} {rows:,}' for name, rows in facts['splits'].items())}",
         f"  size      {', '.join(f'{name} {size_text(size)}' for name, size in facts['size_bytes'].items())}",
     ]
+    if facts["unreadable"]:
+        lines.append(f"  manifest  {facts['unreadable']} cannot be read")
     if len(facts["segments"]) > 1:
         lines.append(f"  grown     {' then '.join(f'{end:,}' for end in facts['segments'])} rows")
     if facts["rows_per_core_s"]:
@@ -81,14 +87,12 @@ def _run_lines(facts: dict[str, Any]) -> list[str]:
 def export_text(facts: dict[str, Any]) -> str:
     """Return the text of an export; the last line says what to run next."""
     sizes = ", ".join(f"{name} {size_text(size)}" for name, size in facts["size_bytes"].items())
-    made = (
-        f"exported {facts['rows']:,} digits"
-        if facts["shards_made"]
-        else f"nothing to do: all {facts['rows']:,} digits are"
-    )
+    lead = f"exported {facts['rows']:,} digits to {facts['out']}"
+    if facts["was_finished"]:
+        lead = f"nothing to do: all {facts['rows']:,} digits are in {facts['out']}"
     return "\n".join(
         [
-            f"{made} {'to' if facts['shards_made'] else 'in'} {facts['out']}",
+            lead,
             f"  size      {sizes}",
             f"  identity  plan {facts['plan_digest'][:12]}, rows {facts['rows_digest'][:12]}",
             f"next: {shlex.join(['gangen', 'verify', facts['out'], '--full'])}",

@@ -13,7 +13,7 @@ from ganmodel.labels import parse_labels
 from ganmodel.model_dir import PRETRAINED, read_model
 from ganmodel.presets import find_preset
 from ganmodel.weights import file_sha256
-from jobs.checks import absolute, in_range, one_of
+from jobs.checks import absolute, absolute_place, in_range, one_of
 from jobs.dataset_spec import LABELS_FROM_FILE
 from jobs.reading import open_dataset
 from jobs.specs import (
@@ -156,7 +156,7 @@ def _model_subject(model: str, seed: int | None, truncation: float | None) -> Su
 
 
 def _data_subject(data: str) -> SubjectSpec:
-    path = absolute(data, "--data")
+    path = absolute_place(data, "--data")
     manifest = open_dataset(path)
     if manifest.num_rows < MIN_SAMPLES:
         raise DataError(

@@ -120,7 +120,7 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
             _check_workers(spec.placement)
         result = generate(spec, options.ray(spec.placement))
     else:
-        is_new = spec.repair or read_manifest(storage, plan) is None
+        was_finished = read_manifest(storage, plan, check_files=not spec.repair) is not None
         # A job of this id that has ended is no answer: its data may be gone. A new one finds what is there at once.
         request = JobRequest(
             kind="generate",
@@ -128,10 +128,10 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
             submission_id=plan.job_id(spec.out),
             attach_to_succeeded=False,
         )
-        kept = {} if spec.repair else read_records(storage, plan)
-        if is_new and not submit_job(address, request, options):
+        before = read_records(storage, plan)
+        if (spec.repair or not was_finished) and not submit_job(address, request, options):
             return
-        result = _seen_from_here(spec, kept)
+        result = _seen_from_here(spec, before) | {"was_finished": was_finished}
     facts = render.dataset_facts(result, spec.out)
     print_result(facts, render.dataset_text(facts), options)
 
@@ -145,23 +145,24 @@ def _check_workers(placement: Placement) -> None:
         )
 
 
-def _seen_from_here(spec: GenerateSpec, kept: dict[int, ShardRecord]) -> dict[str, Any]:
-    """Return what a job made; not what it said of itself, but the manifest it left.
+def _seen_from_here(spec: GenerateSpec, before: dict[int, ShardRecord]) -> dict[str, Any]:
+    """Return what a job made; not what it said of itself, but the manifest and the records it left.
 
     Args:
         spec: the job.
-        kept: the shards that were committed before. A repair has none: which it kept, only the job knows.
+        before: the records that lay there before the job. One of a shard that was made again tells of other seconds.
     """
-    storage = open_storage(spec.out)
-    manifest, notes = read_manifest(storage, Plan(spec.dataset)), read_notes(storage)
+    storage, plan = open_storage(spec.out), Plan(spec.dataset)
+    manifest, notes = read_manifest(storage, plan), read_notes(storage)
     if manifest is None:
         raise ClusterError(
             f"the job succeeded, but {spec.out} cannot be seen from here; look for it on the cluster's own disks"
         )
+    made = [record for index, record in read_records(storage, plan).items() if record != before.get(index)]
     return {
         "manifest": manifest,
-        "rows_made": manifest.num_rows - sum(record.num_rows for record in kept.values()),
-        "shards_made": len(manifest.shards) - len(kept),
+        "rows_made": sum(record.num_rows for record in made),
+        "shards_made": len(made),
         "seconds": None,
         "making_seconds": None,
         "losses": notes.losses if notes else {},

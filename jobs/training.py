@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ganmodel.errors import ClusterError, GangenError, Interrupted
 from jobs.fleet import alive_nodes, spreading
 from jobs.losses import Losses, classify, losses_text, node_of
+from jobs.node_watch import NodeWatch
 from jobs.progress import Reporter, say
 
 if TYPE_CHECKING:
@@ -173,12 +174,14 @@ def _watch(workers: list[Any], refs: list[Any], batch_size: int) -> dict[str, An
     reporter: Reporter | None = None
     stopping = False
     waiting = list(refs)
+    node = NodeWatch()
     try:
         while waiting:
             try:
                 done, waiting = ray.wait(waiting, num_returns=1, timeout=POLL_S)
                 for ref in done:
                     _seen_with_others(ref, waiting)
+                node.check()
                 if waiting:
                     reporter = _show(reporter, workers[0], batch_size)
             except KeyboardInterrupt:

@@ -135,7 +135,8 @@ def _fixed(data: NDArray[np.uint8], at: int, size: int) -> Any:
 @compiled
 def _walk(data: NDArray[np.uint8], mask_delta: int) -> Any:
     mark = np.empty(4, np.uint8)
-    rows, at = 0, 0
+    rows: Any = 0
+    at: Any = 0
     while at + _FRAME_BYTES <= data.size:
         _put_checksum(mark, 0, data, at, at + 8, mask_delta)
         length = np.int64(_fixed(data, at, 8))

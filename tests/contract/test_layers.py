@@ -60,6 +60,7 @@ LAYERS = (
     "jobs.journal",
     "jobs.fleet",
     "jobs.losses",
+    "jobs.node_watch",
     "jobs.tasks",
     "jobs.remote_blocks",
     "jobs.shards",

@@ -365,6 +365,23 @@ def test_an_export_that_was_cut_off_does_what_is_missing(tmp_path):
     assert verify(target, finished_manifest(target), full=True).faults == []
 
 
+def test_an_export_with_every_shard_there_and_no_manifest_is_finished_and_says_so(tmp_path, capsys):
+    make_dataset(tmp_path / "a")
+    out = tmp_path / "b"
+
+    def again():
+        run_export(str(tmp_path / "a"), formats="idx", out=str(out), image_encoding=None, as_json=False)
+        return capsys.readouterr().out
+
+    assert again().startswith(f"exported 5,000 digits to {out}\n")
+    assert again().startswith(f"nothing to do: all 5,000 digits are in {out}\n")
+    (out / MANIFEST_FILE).unlink()
+    assert again().startswith(f"exported 5,000 digits to {out}\n")
+    (out / "idx/00000/train-images-idx3-ubyte").unlink()
+    with pytest.raises(CommitConflict, match=rf"1 of 6 files .*; `gangen verify {out}` says what mends it$"):
+        again()
+
+
 def test_a_damaged_source_and_a_taken_place_are_refused_in_one_line(tmp_path, capsys):
     make_dataset(tmp_path / "a")
     with pytest.raises(SpecError, match="is the data set itself"):
@@ -482,6 +499,16 @@ def test_a_manifest_that_cannot_be_read_is_a_fault_like_any_other(tmp_path, caps
     assert facts["next"] == f"restore {tmp_path}/{MANIFEST_FILE}"
     assert text.startswith(f"damaged: {tmp_path} (rows unknown) has 1 faults\n  manifest: ")
     assert "  checked   the manifest alone, in " in text
+    assert text.endswith(f"next: restore {tmp_path}/{MANIFEST_FILE}\n")
+
+
+def test_status_of_a_data_set_whose_manifest_cannot_be_read_says_so(tmp_path, capsys):
+    make_dataset(tmp_path)
+    (tmp_path / MANIFEST_FILE).write_text("{")
+    run_status(str(tmp_path), as_json=False)
+    text = capsys.readouterr().out
+    assert text.startswith(f"damaged: {tmp_path}\n  rows      5,000 of 5,000\n")
+    assert f"\n  manifest  {MANIFEST_FILE} cannot be read\n" in text
     assert text.endswith(f"next: restore {tmp_path}/{MANIFEST_FILE}\n")
 
 
