@@ -47,6 +47,7 @@ mount -t tmpfs -o size=1g shm /dev/shm
 mkdir -p /tmp/ray
 mount --bind "$1" /tmp/ray
 mount --bind "$2" /etc/passwd
+mount -t tmpfs run /run
 ip link set lo up
 echo ready
 set +e
@@ -209,7 +210,9 @@ class Host:
                 stderr=file,
             )
 
-    def gangen(self, *arguments: str, timeout_s: float = 900, **variables: str) -> subprocess.CompletedProcess[str]:
+    def gangen(
+        self, *arguments: str, timeout_s: float = 900, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run this checkout's gangen on the host."""
         return self.run(str(PROGRAMS / "gangen"), *arguments, timeout_s=timeout_s, **OURS | variables)
 
@@ -257,7 +260,9 @@ class Network:
         self.hosts: dict[str, Host] = {}
 
     def __enter__(self) -> Network:
-        self.folder = Path(tempfile.mkdtemp(prefix="gg", dir="/tmp"))  # Short: Ray puts Unix sockets below it.
+        self.folder = Path(
+            tempfile.mkdtemp(prefix="gg", dir="/tmp")
+        )  # Short: Ray puts Unix sockets below it.
         bridge = "ip link add br0 type bridge && ip link set br0 up && echo ready && exec sleep infinity"
         self._switch = _held(["unshare", "--net", "sh", "-c", bridge])
         return self
@@ -339,16 +344,19 @@ class RayHosts(Network):
         if told.returncode:
             return set()
         nodes = json.loads(told.stdout)["data"]["summary"]
-        return {node["ip"] for node in nodes if node["raylet"]["state"] == "ALIVE"}
+        return {node["raylet"]["nodeManagerAddress"] for node in nodes if node["raylet"]["state"] == "ALIVE"}
 
 
 def main() -> None:
     """Make a cluster and keep it until Ctrl-C."""
-    parser = argparse.ArgumentParser(description="A Ray cluster of several hosts on this machine, until Ctrl-C.")
+    parser = argparse.ArgumentParser(
+        description="A Ray cluster of several hosts on this machine, until Ctrl-C."
+    )
     parser.add_argument("--workers", type=int, default=3, help="Worker hosts, one core each.")
     num_workers = parser.parse_args().workers
     if reason := why_not():
         sys.exit(f"error: {reason}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with RayHosts(num_workers) as hosts:
         print(f"cluster: {hosts.address}, logs and shared files in {hosts.folder}")
         print(f"a shell on its client: HOME={hosts.client.home} {shlex.join(hosts.client.enter())} bash")

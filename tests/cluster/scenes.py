@@ -100,3 +100,7 @@ class Scene:
     def drawing(self) -> list[Host]:
         """Return the workers' hosts that have a process that draws."""
         return [host for host in self.hosts.workers if host.pids("^ray::GenerateWorker")]
+
+    def far_from_the_driver(self) -> Host:
+        """Return a host that draws and does not drive."""
+        return next(host for host in self.drawing() if not host.pids("jobs.entrypoint"))

@@ -34,7 +34,7 @@ def test_a_worker_process_is_killed(scene, is_as_on_one_machine, lost):
 def test_a_host_is_killed(scene, is_as_on_one_machine, lost):
     run = scene.generate()
     run.reach(0.2)
-    [host for host in scene.drawing() if not host.pids("jobs.entrypoint")][0].kill()
+    scene.far_from_the_driver().kill()
     assert run.end() == 0, run.text()
     assert "a worker was lost" in run.text()
     is_as_on_one_machine(scene.out)
@@ -44,7 +44,7 @@ def test_a_host_is_killed(scene, is_as_on_one_machine, lost):
 def test_a_host_is_cut_off_for_a_moment(scene, is_as_on_one_machine, lost):
     run = scene.generate()
     run.reach(0.2)
-    host = [host for host in scene.drawing() if not host.pids("jobs.entrypoint")][0]
+    host = scene.far_from_the_driver()
     host.cut_off()
     time.sleep(BLINK_S)
     host.bring_back()
@@ -56,7 +56,7 @@ def test_a_host_is_cut_off_for_a_moment(scene, is_as_on_one_machine, lost):
 def test_a_host_is_cut_off_until_it_is_given_up_and_comes_back(scene, is_as_on_one_machine, lost):
     run = scene.generate()
     run.reach(0.2)
-    host = [host for host in scene.drawing() if not host.pids("jobs.entrypoint")][0]
+    host = scene.far_from_the_driver()
     host.cut_off()
     began = time.monotonic()
     wait_until(lambda: host.address not in scene.hosts.alive(), RUN_S, "Ray gives the host up")
@@ -116,7 +116,10 @@ def test_a_token_that_is_wrong_or_missing_and_a_head_nobody_is_at_are_one_line_e
     nobody = f"http://{scene.hosts.head.address}:8266"
     nowhere = "http://10.77.0.250:8265"
     cases = {
-        "refused the token from RAY_AUTH_TOKEN_PATH": ({"RAY_AUTH_TOKEN_PATH": str(wrong)}, scene.hosts.address),
+        "refused the token from RAY_AUTH_TOKEN_PATH": (
+            {"RAY_AUTH_TOKEN_PATH": str(wrong)},
+            scene.hosts.address,
+        ),
         "asks for a token and none was found": ({"HOME": str(client.folder)}, scene.hosts.address),
         f"no Ray cluster answers at {nobody}": ({}, nobody),
         f"no Ray cluster answers at {nowhere}": ({}, nowhere),
