@@ -126,6 +126,7 @@ class Host:
         self.node: subprocess.Popen[Any] | None = None
         self._network, self._number, self._link = network, number, f"v{number}"
         self._init: subprocess.Popen[str] | None = None
+        self._started: list[subprocess.Popen[Any]] = []
         self._num_boots = self._pid = 0
 
     def boot(self) -> Host:
@@ -156,9 +157,9 @@ class Host:
             self._network.switch(f"link delete {self._link}")
             _end(self._init)
             self._init = None
-        if self.node:
-            self.node.wait()
-            self.node = None
+        for process in self._started:  # On the host: they have ended.
+            process.wait()
+        self._started, self.node = [], None
 
     def reboot(self) -> None:
         """Kill the host and boot it."""
@@ -201,7 +202,7 @@ class Host:
     def start(self, *command: str, log: Path, **variables: str) -> subprocess.Popen[Any]:
         """Start a command on the host; it ends with the host at the latest."""
         with log.open("ab") as file:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [*self.enter(), *command],
                 env=self.environ(**variables),
                 cwd=self.home,
@@ -209,6 +210,8 @@ class Host:
                 stdout=file,
                 stderr=file,
             )
+        self._started.append(process)
+        return process
 
     def gangen(
         self, *arguments: str, timeout_s: float = 900, **variables: str
