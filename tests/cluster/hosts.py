@@ -37,7 +37,7 @@ OURS = {"PYTHONPATH": str(ROOT)}
 STORE_BYTES = 80_000_000
 """Object store of a host; only commit records and packages pass through it."""
 
-START_S = 180.0
+START_S = 600.0
 """Seconds a Ray node may take to appear on a busy machine; about 20 on a quiet one."""
 
 # A shell stays as the first process of the host: one has to collect the children whose parents die.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from hosts import TOKEN, wait_until
+from hosts import PROGRAMS, TOKEN, wait_until
 from scenes import NUM_SHARDS, RUN_S
 
 BLINK_S = 4.0
@@ -108,6 +108,26 @@ def test_the_head_is_killed_and_the_same_command_on_a_new_cluster_does_the_rest(
     lost(run, again, the_first_ended_after_s=round(run.seconds), new_cluster_s=round(new_cluster_s))
 
 
+def test_a_cluster_that_others_fill_is_one_line_and_the_job_goes_on_when_they_are_gone(
+    scene, is_as_on_one_machine
+):
+    ray = [str(PROGRAMS / "ray"), "job"]
+    where = {"RAY_API_SERVER_ADDRESS": scene.hosts.address, "RAY_AUTH_MODE": "token"}
+    others = [f"somebodys-{number}" for number in range(len(scene.hosts.workers))]
+    for job in others:
+        submit = [*ray, "submit", "--no-wait", "--entrypoint-num-cpus=1", f"--submission-id={job}"]
+        scene.hosts.client.run(*submit, "--", "sleep", "3600", check=True, **where)
+    run = scene.generate()
+    wait_until(lambda: "no worker yet" in run.text(), RUN_S, "the line that says that there is no room")
+    assert run.process.poll() is None
+    assert run.num_committed() == 0
+    for job in others:
+        scene.hosts.client.run(*ray, "stop", job, check=True, **where)
+    assert run.end() == 0, run.text()
+    assert "Traceback" not in run.text()
+    is_as_on_one_machine(scene.out)
+
+
 def test_a_token_that_is_wrong_or_missing_and_a_head_nobody_is_at_are_one_line_each(scene):
     client, out = scene.hosts.client, str(scene.out)
     command = ["generate", "--count", "1000", "--out", out, "--address"]
@@ -133,3 +153,17 @@ def test_a_token_that_is_wrong_or_missing_and_a_head_nobody_is_at_are_one_line_e
         assert "Traceback" not in refused.stderr
         assert "a-token-of-" not in refused.stderr
     assert not scene.out.exists()
+
+
+def test_a_folder_that_only_the_cluster_sees_is_one_line(scene):
+    client = scene.hosts.client
+    scene.out.mkdir()
+    client.run("mount", "-t", "tmpfs", "private", str(scene.out), check=True)
+    out = str(scene.out / "digits")
+    unseen = client.gangen("generate", "--count", "1000", "--out", out, "--address", scene.hosts.address)
+    client.run("umount", str(scene.out), check=True)
+    assert (unseen.returncode, unseen.stdout) == (6, ""), unseen.stderr
+    assert unseen.stderr.splitlines()[-1] == (
+        f"error: the job succeeded, but {out} cannot be seen from here; look for it on the cluster's own disks"
+    )
+    assert (scene.out / "digits" / ".gangen" / "manifest.json").is_file()
