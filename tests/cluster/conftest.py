@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hosts import RayHosts, why_not
-from scenes import FIGURES, ROWS, SHARD_ROWS, Generation, Scene, files_of
+from hosts import OURS, PROGRAMS, RayHosts, why_not
+from scenes import FIGURES, ROWS, RUN_S, SHARD_ROWS, Generation, Scene, files_of
 
 NUM_WORKERS = 3
 
@@ -48,11 +50,14 @@ def scene(hosts: RayHosts, request: pytest.FixtureRequest) -> Scene:
 
 
 @pytest.fixture(scope="session")
-def one_machine(hosts: RayHosts) -> dict[str, Any]:
-    """What one machine alone makes: `rows_digest` and `files`."""
-    out = hosts.folder / "one-machine"
-    arguments = ["--count", str(ROWS), "--shard-rows", str(SHARD_ROWS), "--out", str(out), "--workers", "2"]
-    made = hosts.client.gangen("generate", *arguments, "--json")
+def one_machine(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What this machine alone makes: `rows_digest` and `files`."""
+    out = tmp_path_factory.mktemp("one-machine") / "digits"
+    command = [str(PROGRAMS / "gangen"), "generate", "--count", str(ROWS), "--shard-rows", str(SHARD_ROWS)]
+    command += ["--out", str(out), "--workers", "2", "--address", "local", "--json"]
+    made = subprocess.run(
+        command, env=os.environ | OURS, capture_output=True, text=True, timeout=RUN_S, check=False
+    )
     assert made.returncode == 0, made.stderr
     facts = json.loads(made.stdout)
     FIGURES.append(f"one machine, {ROWS:,} rows: {facts['seconds']:.0f} s, {facts['rows_per_s']:,.0f} rows/s")

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SUBNET = "10.77.0"
+GATEWAY = f"{SUBNET}.1"
+"""Leads nowhere. Without a way out Ray, asked for a host's own address, finds 127.0.0.1."""
+
 PROGRAMS = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-of-hosts-that-live-for-minutes"
@@ -149,6 +152,7 @@ class Host:
         switch(f"link set {self._link} master br0 up")
         self.run("ip", "address", "add", f"{self.address}/24", "dev", "eth0", check=True)
         self.run("ip", "link", "set", "eth0", "up", check=True)
+        self.run("ip", "route", "add", "default", "via", GATEWAY, check=True)
         return self
 
     def kill(self) -> None:
@@ -266,8 +270,9 @@ class Network:
         self.folder = Path(
             tempfile.mkdtemp(prefix="gg", dir="/tmp")
         )  # Short: Ray puts Unix sockets below it.
-        bridge = "ip link add br0 type bridge && ip link set br0 up && echo ready && exec sleep infinity"
-        self._switch = _held(["unshare", "--net", "sh", "-c", bridge])
+        commands = ["ip link add br0 type bridge", f"ip address add {GATEWAY}/24 dev br0", "ip link set br0 up"]
+        commands += ["echo ready", "exec sleep infinity"]
+        self._switch = _held(["unshare", "--net", "sh", "-c", " && ".join(commands)])
         return self
 
     def __exit__(self, *_: object) -> None:
