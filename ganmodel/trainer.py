@@ -40,7 +40,7 @@ class TrainOptions:
         start: the step to continue at, which a group's workers must agree on; None takes the last checkpoint seen here.
         checkpoint_every_steps: steps between checkpoints.
         sample_every_steps: steps between sample sheets.
-        log_every_steps: steps a line of metrics.jsonl averages over.
+        log_every_steps: steps a line of metrics.jsonl averages over at most; every checkpoint ends a line.
         keep_checkpoints: how many stay.
         is_chief: whether this process writes files; one of a group does.
         logical_cpus: see `configure_tensorflow`.
@@ -224,9 +224,10 @@ class _Loop:
             # Reading the votes waits for the step; alone, the answer is known without.
             stopping = float(votes) > 0 if self.options.strategy == "multi-worker" else asked
             last = step == self.config.steps
-            log = last or stopping or step % self.options.log_every_steps == 0
             look = last or step % self.options.sample_every_steps == 0
             save = last or stopping or step % self.options.checkpoint_every_steps == 0
+            # With every checkpoint: a run that goes on from it would know nothing of the steps since the last line.
+            log = save or step % self.options.log_every_steps == 0
             if log or look or save:
                 self._average(step, window)
             if log:
