@@ -46,6 +46,12 @@ def load_generator(model: str, info: ModelInfo, precision: DrawPrecision = "floa
     return network
 
 
+def grey_levels(tf: Any, image_BHWC: Any) -> Any:
+    """Return images [B, H, W, 1] float32 in [-1, 1] as [B, H, W] uint8; `tf` is TensorFlow, imported."""
+    pixel = image_BHWC[..., 0] * 127.5 + 127.5
+    return tf.cast(tf.round(tf.clip_by_value(pixel, 0.0, 255.0)), tf.uint8)
+
+
 class Sampler:
     """A generator that is loaded once and draws blocks.
 
@@ -75,8 +81,7 @@ class Sampler:
         network = load_generator(model, self.info, precision)
 
         def images(z_BZ: Any, label_B: Any) -> Any:
-            pixel = network([z_BZ, label_B], training=False)[..., 0] * 127.5 + 127.5
-            return tf.cast(tf.round(tf.clip_by_value(pixel, 0.0, 255.0)), tf.uint8)
+            return grey_levels(tf, network([z_BZ, label_B], training=False))
 
         self._images = tf.function(
             images,

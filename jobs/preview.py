@@ -54,8 +54,8 @@ def _from_disk(path: str, first: int, end: int) -> tuple[NDArray[np.uint8], NDAr
     return images[skipped:], labels[skipped:].astype(np.int64)
 
 
-def write_picture(path: str, data: bytes) -> int:
-    """Write a file whole or not at all and return its size in bytes.
+def write_picture(path: str, data: bytes, option: str = "--out") -> int:
+    """Write a file, which `option` named, whole or not at all and return its size in bytes.
 
     Raises:
         SpecError: it cannot be written.
@@ -66,7 +66,7 @@ def write_picture(path: str, data: bytes) -> int:
         with replace_on_success(target) as temporary:
             temporary.write_bytes(data)
     except OSError as err:
-        raise SpecError(f"--out {path}: cannot be written ({err.strerror}); choose another place") from err
+        raise SpecError(f"{option} {path}: cannot be written ({err.strerror}); choose another place") from err
     return len(data)
 
 
