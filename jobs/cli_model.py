@@ -57,7 +57,9 @@ def explore(
     model: Model = "pretrained",
     port: Annotated[
         int | None,
-        typer.Option(min=1, max=65535, metavar="N", help="Port of the loopback address. Default: a free one."),
+        typer.Option(
+            min=1, max=65535, metavar="N", help="Port of the loopback address. Default: a free one."
+        ),
     ] = None,
     export: Annotated[
         str | None,

@@ -83,7 +83,9 @@ def _weights(recipe: Recipe) -> bytes:
             arrays += [operation.kernel.swapaxes(2, 3) if is_turned else operation.kernel, operation.bias]
     joined = np.concatenate([array.ravel() for array in arrays])
     if not np.abs(joined).max() <= np.finfo(np.float16).max:
-        raise ModelError("the explorer keeps weights as float16, and one of this model's is too large for that")
+        raise ModelError(
+            "the explorer keeps weights as float16, and one of this model's is too large for that"
+        )
     return joined.astype("<f2").tobytes()
 
 

@@ -30,6 +30,7 @@ LAYERS = (
     "jobs.model_requests",
     "jobs.picture_requests",
     "jobs.art_requests",
+    "jobs.hands_file",
     "jobs.submit_evaluate",
     "jobs.submit",
     "jobs.requests",
