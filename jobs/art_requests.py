@@ -204,7 +204,9 @@ def preview_spec(
         raise SpecError(
             f"--labels and --seeds: at most {MAX_DIGITS:,} digits, got {len(chosen) * len(chosen_seeds):,}"
         )
-    return PreviewSpec(**common, kind="grid", labels=chosen, seeds=chosen_seeds, columns=columns or len(chosen_seeds))
+    return PreviewSpec(
+        **common, kind="grid", labels=chosen, seeds=chosen_seeds, columns=columns or len(chosen_seeds)
+    )
 
 
 def _precision(text: str | None) -> DrawPrecision:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from ganmodel.errors import SpecError
 from ganmodel.model_dir import PRETRAINED, read_model
 from ganmodel.recipe import read_recipe
 from jobs.explorer_page import render_explorer
+from jobs.local import interrupt_on_sigterm
 from jobs.model_requests import PAGE_FILE
 from jobs.page_server import PageServer
 from jobs.preview import write_picture
@@ -91,12 +93,10 @@ def run_explore(spec: ExploreSpec, tell: Callable[[dict[str, Any], str], None], 
         raise SpecError(
             f"--port {spec.port}: cannot be had ({err.strerror}); leave it out for a free one"
         ) from err
-    with server:
+    interrupt_on_sigterm()
+    with server, suppress(KeyboardInterrupt):
         facts = {**spec.model_dump(mode="json"), "url": server.url}
         tell(facts, f"the page is at {server.url} for this machine alone\nnext: Ctrl-C stops it")
         if has_screen:
             webbrowser.open(server.url)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            return
+        server.serve_forever()
