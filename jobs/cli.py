@@ -11,6 +11,7 @@ from jobs.cli_art import POSTER_EXAMPLE, PREVIEW_EXAMPLE, WALK_EXAMPLE, poster, 
 from jobs.cli_dataset import EXPORT_EXAMPLE, STATUS_EXAMPLE, VERIFY_EXAMPLE, export, status, verify
 from jobs.cli_evaluate import EVALUATE_EXAMPLE, EXTRACTORS_EXAMPLE, evaluate, train_extractors
 from jobs.cli_jobs import jobs_app
+from jobs.cli_model import EXPLORE_EXAMPLE, explore, model_app
 from jobs.cli_options import (
     Address,
     CpusPerWorker,
@@ -267,6 +268,8 @@ app.add_typer(jobs_app)
 app.command(epilog=f"\b\nExample:\n  {PREVIEW_EXAMPLE}")(preview)
 app.command(epilog=f"\b\nExample:\n  {WALK_EXAMPLE}")(walk)
 app.command(epilog=f"\b\nExample:\n  {POSTER_EXAMPLE}")(poster)
+app.command(epilog=f"\b\nExample:\n  {EXPLORE_EXAMPLE}")(explore)
+app.add_typer(model_app)
 
 
 def main() -> None:
