@@ -187,9 +187,9 @@ def run_train(spec: TrainSpec, options: RunOptions) -> None:
 
 def _check_training(spec: TrainSpec) -> None:
     """Find what is wrong with the data, the folder or the configuration before Ray and TensorFlow load."""
-    from ganmodel.data import load_training_set, needs_download
+    from ganmodel.data import needs_download
 
-    training_set = load_training_set(spec.source)
+    training_set = spec.training_set()
     folder = Path(spec.model_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)

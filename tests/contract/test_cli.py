@@ -21,8 +21,8 @@ OPTIONS = {
         "--no-wait", "--image-has-gangen", "--dry-run", "--json", "--help",
     },
     "train": {
-        "--dataset", "--model-dir", "--steps", "--epochs", "--batch-size", "--preset", "--learning-rate", "--gamma",
-        "--precision", "--strategy", "--workers", "--gpus-per-worker", "--seed", "--resume", "--fresh",
+        "--dataset", "--model-dir", "--limit", "--steps", "--epochs", "--batch-size", "--preset", "--learning-rate",
+        "--gamma", "--precision", "--strategy", "--workers", "--gpus-per-worker", "--seed", "--resume", "--fresh",
         "--checkpoint-every", "--address", "--no-wait", "--image-has-gangen", "--dry-run", "--json", "--help",
     },
     "evaluate": {
