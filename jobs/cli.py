@@ -169,7 +169,8 @@ def train(
         str | None,
         typer.Option(
             metavar="N",
-            help="Train on N images only, each label by its share; --seed says which. Default: all there are.",
+            help="Train on N images alone, each label by its share; --seed says which. Few make short epochs: give "
+            "--steps too. Default: all there are.",
         ),
     ] = None,
     steps: Annotated[

@@ -205,9 +205,10 @@ def _check_training(spec: TrainSpec) -> None:
     store = CheckpointStore(folder)
     old = store.config() if spec.resume != "fresh" else None
     # Which precision the device prefers is the worker's to say; it compares the whole configuration again.
-    store.check(spec.resolved(training_set, old.precision if old else "float32"), spec.resume)
+    config = spec.resolved(training_set, old.precision if old else "float32")
+    store.check(config, spec.resume)
     if not needs_download(spec.source):
-        say(f"data: {len(training_set.labels):,} images of {training_set.name}")
+        say(f"data: {len(training_set.labels):,} images of {training_set.name}; {config.steps:,} steps")
 
 
 def submit_job(
