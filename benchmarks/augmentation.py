@@ -6,10 +6,10 @@
 A run is one arm on N real digits with one seed. The seed chooses the digits (as `gangen train --limit N --seed
 SEED` does), the classifier's first weights and the order. The arms of a size train the same network, the CAS
 classifier, for the same steps of 128 digits: as many as the CAS takes for N digits, unless --classifier-steps says
-otherwise. Synthetic digits are half of each batch where there are any. Affine is Keras' random rotation (10
-degrees), shift and zoom (a tenth), over the whole batch. The generator of an arm "own" is trained by the product's
-own loop on those same N digits and no others; where they are all of MNIST it is the one that ships, and "own" is
-"shipped".
+otherwise. Synthetic digits are half of each batch where there are any, and none is seen twice. Affine is Keras'
+random rotation (10 degrees), shift and zoom (a tenth), over the whole batch. The generator of an arm "own" is trained
+by the product's own loop on those same N digits and no others; where they are all of MNIST it is the one that
+ships, and "own" is "shipped".
 
 OUT/results.jsonl gets a line a run, OUT/generators a folder a generator. The same command does only what is missing,
 after a Ctrl-C too. It ends with a table and OUT/accuracy.svg, of the runs it was asked for.
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
 
 PARTS = ("generator", "drawing", "classifier")
 """What a run's CPU seconds are counted for, in this order; what was trained or drawn before is not counted again."""
-
-SYNTHETIC_ROWS = 60_000
-"""Digits drawn from a generator, as many as MNIST has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +153,12 @@ def own_generator(run: Run, real: TrainingSet, options: argparse.Namespace) -> s
 
 
 @lru_cache(maxsize=2)
-def synthetic_set(model: str, seed: int) -> TrainingSet:
-    """Return the first digits of a model's data set of that seed, balanced."""
+def synthetic_set(model: str, seed: int, steps: int) -> TrainingSet:
+    """Return the first digits of a model's data set of that seed, balanced, as many as half of each batch takes."""
     from ganmodel.sampler import Sampler
 
     sampler, rule = Sampler(model, use_gpus=False), parse_labels("balanced")
-    blocks = [sampler.draw(seed, block, rule) for block in range(SYNTHETIC_ROWS // BLOCK_ROWS)]
+    blocks = [sampler.draw(seed, block, rule) for block in range(-(-steps * BATCH_SIZE // 2 // BLOCK_ROWS))]
     images, labels = (np.concatenate(part) for part in zip(*blocks, strict=True))
     return TrainingSet(name="synthetic", images=images, labels=labels)
 
@@ -208,7 +205,7 @@ def carry_out(run: Run, whole: TrainingSet, test: TrainingSet, options: argparse
     real = stratified_subset(whole, run.size, run.seed)
     model = own_generator(run, real, options) if arm.generator == "own" else PRETRAINED
     clock.append(time.process_time())
-    synthetic = synthetic_set(model, run.seed) if arm.generator else None
+    synthetic = synthetic_set(model, run.seed, run.classifier_steps) if arm.generator else None
     clock.append(time.process_time())
     network = build_cas_network(run.seed)
     batch_of = batches(real, synthetic, affine=arm.affine, seed=run.seed)

@@ -28,7 +28,6 @@ def augmentation(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import augmentation
 
-    monkeypatch.setattr(augmentation, "SYNTHETIC_ROWS", 1000)
     return augmentation
 
 
