@@ -177,6 +177,14 @@ def train(
     model_dir: Annotated[
         str | None, typer.Option(metavar="DIR", help="Folder of the model. Default: runs/DATASET-PRESET.")
     ] = None,
+    limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Train on N images alone, each label by its share; --seed says which. Few make short epochs: give "
+            "--steps too. Default: all there are.",
+        ),
+    ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
@@ -241,6 +249,7 @@ def train(
         train_spec(
             dataset=dataset,
             model_dir=model_dir,
+            limit=limit,
             steps=steps,
             epochs=epochs,
             batch_size=batch_size,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from pydantic import ValidationError
 
+from ganmodel.data import NUM_CLASSES
 from ganmodel.errors import DataError, SpecError
 from ganmodel.evaluation import METRICS, MIN_SAMPLES
 from ganmodel.labels import parse_labels
@@ -37,6 +38,7 @@ def train_spec(
     *,
     dataset: str,
     model_dir: str | None,
+    limit: str | None,
     steps: int | None,
     epochs: float | None,
     batch_size: int | None,
@@ -76,6 +78,7 @@ def train_spec(
             source=_source(dataset),
             model_dir=absolute(model_dir or f"runs/{Path(dataset).stem}-{preset}", "--model-dir"),
             preset=preset,
+            limit=None if limit is None else _image_limit(limit),
             steps=steps,
             epochs=epochs,
             batch_size=batch,
@@ -92,6 +95,13 @@ def train_spec(
     except ValidationError as err:
         first = err.errors()[0]
         raise SpecError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']}") from err
+
+
+def _image_limit(text: str) -> int:
+    limit = parse_count(text, "--limit")
+    if limit < NUM_CLASSES:
+        raise SpecError(f"--limit: must be {NUM_CLASSES} or more, one image a label, got {limit}")
+    return limit
 
 
 def evaluate_spec(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ganmodel.config import FrozenModel, Precision, TrainConfig
+from ganmodel.data import NUM_CLASSES, load_training_set, stratified_subset
 from ganmodel.errors import SpecError
 from ganmodel.evaluation import MIN_SAMPLES
 from ganmodel.presets import find_preset
@@ -94,12 +95,13 @@ class TrainSpec(FrozenModel):
         source: of the training set, see `ganmodel.data.load_training_set`.
         model_dir: folder of the model, an absolute path.
         preset: a row of `ganmodel.presets`.
+        limit: images to train on, see `ganmodel.data.stratified_subset`; None for all.
         steps: optimizer steps; None when `epochs` says how long.
         epochs: passes over the data, turned into steps where the data's size is known.
         batch_size: images per step over all replicas.
         learning_rate: Adam's.
         gamma: weight of the gradient penalties.
-        seed: of weights, data order and latents.
+        seed: of weights, data order and latents, and of which images `limit` keeps.
         precision: Keras dtype policy; None lets the device decide.
         strategy: of `tf.distribute`; `auto` takes several workers, all local GPUs, or one device.
         placement: Ray workers, spread over the nodes; at least one, each with whole GPUs.
@@ -111,6 +113,7 @@ class TrainSpec(FrozenModel):
     source: str
     model_dir: str
     preset: str
+    limit: Annotated[int, Field(ge=NUM_CLASSES)] | None = None
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
     epochs: Annotated[float, Field(gt=0, le=1e6)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=65_536)]
@@ -128,6 +131,15 @@ class TrainSpec(FrozenModel):
     def workers(self) -> int:
         """How many workers train."""
         return self.placement.workers or 1
+
+    def training_set(self) -> TrainingSet:
+        """Load what is trained on.
+
+        Raises:
+            DataError: see `ganmodel.data.load_training_set` and `stratified_subset`.
+        """
+        whole = load_training_set(self.source)
+        return whole if self.limit is None else stratified_subset(whole, self.limit, self.seed)
 
     def planned_steps(self, num_images: int) -> int:
         """Return the optimizer steps for a training set of `num_images`."""
@@ -152,6 +164,7 @@ class TrainSpec(FrozenModel):
             gamma=self.gamma,
             seed=self.seed,
             precision=self.precision or precision,
+            limit=self.limit,
             **preset.recipe(),
         )
 

@@ -200,9 +200,9 @@ def run_train(spec: TrainSpec, options: RunOptions) -> None:
 
 def _check_training(spec: TrainSpec) -> None:
     """Find what is wrong with the data, the folder or the configuration before Ray and TensorFlow load."""
-    from ganmodel.data import load_training_set, needs_download
+    from ganmodel.data import needs_download
 
-    training_set = load_training_set(spec.source)
+    training_set = spec.training_set()
     folder = Path(spec.model_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -218,9 +218,10 @@ def _check_training(spec: TrainSpec) -> None:
     store = CheckpointStore(folder)
     old = store.config() if spec.resume != "fresh" else None
     # Which precision the device prefers is the worker's to say; it compares the whole configuration again.
-    store.check(spec.resolved(training_set, old.precision if old else "float32"), spec.resume)
+    config = spec.resolved(training_set, old.precision if old else "float32")
+    store.check(config, spec.resume)
     if not needs_download(spec.source):
-        say(f"data: {len(training_set.labels):,} images of {training_set.name}")
+        say(f"data: {len(training_set.labels):,} images of {training_set.name}; {config.steps:,} steps")
 
 
 def submit_job(

@@ -186,12 +186,11 @@ class TrainWorker:
             os.environ["TF_CONFIG"] = json.dumps(tf_config)
         from dataclasses import asdict
 
-        from ganmodel.data import load_training_set
         from ganmodel.trainer import TrainOptions, run_training
 
         spec = self._spec
         gpus = len(ray.get_gpu_ids())
-        training_set = load_training_set(spec.source)
+        training_set = spec.training_set()
         config = spec.resolved(training_set, choose_precision(has_gpu=gpus > 0, flags=cpu_flags()))
         options = TrainOptions(
             model_dir=Path(spec.model_dir),

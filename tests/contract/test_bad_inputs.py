@@ -157,6 +157,15 @@ TRAIN = {
         ["--dataset", "digits", "--epochs", "1e6", "--batch-size", "1"],
         "the limit is 100,000,000",
     ),
+    "fewer images than labels": (
+        ["--limit", "9"],
+        "--limit: must be 10 or more, one image a label, got 9",
+    ),
+    "limit no number": (["--limit", "few"], "--limit: 'few' is no number; write 1000"),
+    "more images than there are": (
+        ["--dataset", "digits", "--limit", "1501"],
+        "--limit: must be from 10, one image a label, to the 1,500 of the training split of digits, got 1,501",
+    ),
     "model folder by URI": (["--model-dir", "gs://b/m"], "--model-dir: this version takes folders"),
     "nothing to resume": (["--dataset", "digits", "--resume"], "--resume: "),
 }

@@ -22,11 +22,10 @@ OPTIONS = {
         "--no-wait", "--image-has-gangen", "--dry-run", "--json", "--help",
     },
     "train": {
-        "--dataset", "--model-dir", "--steps", "--epochs", "--batch-size", "--preset", "--learning-rate", "--gamma",
-        "--precision", "--strategy", "--workers", "--cpus-per-worker", "--gpus-per-worker", "--resources",
-        "--seed", "--resume", "--fresh",
-        "--checkpoint-every", "--max-failures", "--address", "--no-wait", "--image-has-gangen", "--dry-run",
-        "--json", "--help",
+        "--dataset", "--model-dir", "--limit", "--steps", "--epochs", "--batch-size", "--preset", "--learning-rate",
+        "--gamma", "--precision", "--strategy", "--workers", "--cpus-per-worker", "--gpus-per-worker", "--resources",
+        "--seed", "--resume", "--fresh", "--checkpoint-every", "--max-failures", "--address", "--no-wait",
+        "--image-has-gangen", "--dry-run", "--json", "--help",
     },
     "evaluate": {
         "--model", "--data", "--dataset", "--samples", "--metrics", "--truncation", "--seed", "--report", "--record",

@@ -14,6 +14,8 @@ import numpy as np
 import psutil
 import pytest
 
+from ganmodel.data import load_training_set, stratified_subset
+from ganmodel.model_dir import read_model
 from ganmodel.weights import load_arrays
 
 pytestmark = [pytest.mark.ray_local, pytest.mark.tf]
@@ -145,5 +147,8 @@ def test_a_changed_configuration_is_refused_by_name_and_fresh_starts_over(tmp_pa
     )
     assert refused.returncode == 2
     assert "seed: 0 -> 5" in refused.stderr
-    facts = finish(folder, "--seed", "5", "--fresh", steps=10)
+    facts = finish(folder, "--seed", "5", "--fresh", "--limit", "20", steps=10)
     assert facts["resumed_from"] == 0
+    trained = read_model(str(folder)).training["config"]
+    twenty = stratified_subset(load_training_set("digits"), 20, seed=5)
+    assert (trained["limit"], trained["dataset_digest"]) == (20, twenty.digest())
