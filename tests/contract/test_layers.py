@@ -18,6 +18,7 @@ LAYERS = (
     "jobs.cli_dataset",
     "jobs.cli_jobs",
     "jobs.cli_model",
+    "jobs.cli_train",
     "jobs.cli_options",
     "jobs.dataset_commands",
     "jobs.job_commands",
