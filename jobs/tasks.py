@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ class GenerateWorker:
         from jobs.storage import open_storage
 
         self._plan = Plan(self._spec.dataset)
+        threading.Thread(target=_warm_up, args=(self._spec,)).start()  # while TensorFlow loads
         source = (
             RemoteBlocks(self._drawer, self._spec.dataset.block_rows)
             if self._drawer
@@ -88,6 +90,13 @@ class DrawWorker:
 
         part = ShardTask(index=0, first_row=first_row, num_rows=num_rows, split="", number=0, segment=0)
         return next(self._source.blocks(part))
+
+
+def _warm_up(spec: GenerateSpec) -> None:
+    from jobs.writers import warm_up
+
+    with suppress(Exception):  # What fails here fails again where it can be told.
+        warm_up(spec.dataset.formats, spec.dataset.image_encoding)
 
 
 def _drawn_blocks(spec: GenerateSpec, *, use_gpus: bool) -> Any:
