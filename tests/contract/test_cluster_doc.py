@@ -18,7 +18,7 @@ TEXT = (ROOT / "docs/cluster.md").read_text()
 BLOCKS = re.findall(r"^```sh[^\n]*\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("gangen ")]
 
-ROWS, RATE = 1e9, 15_000
+ROWS, RATE, ROW_BYTES = 1e9, 15_000, 757
 
 
 def rows_of(heading: str) -> list[list[str]]:
@@ -70,7 +70,7 @@ def test_the_times_follow_from_the_rate():
         rows_s = int(workers) * RATE
         assert numbers(minutes)[0] == pytest.approx(ROWS / rows_s / 60, rel=0.03)
         assert numbers(rate) == [rows_s]
-        assert numbers(storage)[0] == pytest.approx(rows_s * 635 / 1e9, rel=0.02)
+        assert numbers(storage)[0] == pytest.approx(rows_s * ROW_BYTES / 1e9, rel=0.02)
 
 
 def test_the_costs_follow_from_the_assumed_prices():
@@ -83,7 +83,7 @@ def test_the_costs_follow_from_the_assumed_prices():
         assert numbers(spot[column])[-1] == pytest.approx(hours * numbers(spot[1])[0], abs=0.01)
         assert numbers(demand[column])[-1] == pytest.approx(hours * numbers(demand[1])[0], abs=0.01)
     for row in table[3:]:
-        assert numbers(row[2])[0] == pytest.approx(635 * numbers(row[1])[0], rel=0.01)
+        assert numbers(row[2])[0] == pytest.approx(ROW_BYTES * numbers(row[1])[0], rel=0.01)
     assert f"{work_h:.1f} core-hours of work" in TEXT
 
 
