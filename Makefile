@@ -35,7 +35,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run env test test-slow lint format lock clean force
+.PHONY: help run env test test-slow test-cluster bench lint format lock clean force
 
 ##@ Use
 run: $(RUN_ENV) ## Write 1,000,000 labelled digits to data/digits-1m (COUNT=, OUT=, ARGS=)
@@ -48,7 +48,13 @@ test: $(DEV_ENV) ## Run every test that is not marked slow (ARGS="-k plan")
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
 test-slow: $(DEV_ENV) ## Run the slow tests: a million rows, faults at every point of a run, real object stores (ARGS=)
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m slow --ignore=tests/cluster $(ARGS)
+
+test-cluster: $(DEV_ENV) ## Run jobs on several hosts made of network namespaces while hosts fail; needs root (ARGS=)
+	$(BIN)/python -m pytest tests/cluster $(ARGS)
+
+bench: $(DEV_ENV) ## Measure everything of docs/performance.md into data/bench, half an hour (ARGS=--quick)
+	$(BIN)/python -m benchmarks.bench $(ARGS)
 
 lint: $(DEV_ENV) ## Check style, formatting, types and spelling; change nothing
 	$(BIN)/python -m ruff check .
@@ -72,7 +78,7 @@ clean: ## Remove .venv, builds and caches; data and trained models stay
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 ifneq ($(shell cat $(MADE_IN) 2>/dev/null),$(CURDIR))
 $(MADE_IN): force

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganmodel.device import configure_tensorflow, device_facts
 from ganmodel.errors import ModelError
+from ganmodel.inference import drawing_graph
 from ganmodel.latents import BLOCK_ROWS, draw_block
 from ganmodel.model_dir import WEIGHTS_FILE, read_model, resolve_model_dir
 from ganmodel.weights import load_arrays
@@ -46,12 +47,6 @@ def load_generator(model: str, info: ModelInfo, precision: DrawPrecision = "floa
     return network
 
 
-def grey_levels(tf: Any, image_BHWC: Any) -> Any:
-    """Return images [B, H, W, 1] float32 in [-1, 1] as [B, H, W] uint8; `tf` is TensorFlow, imported."""
-    pixel = image_BHWC[..., 0] * 127.5 + 127.5
-    return tf.cast(tf.round(tf.clip_by_value(pixel, 0.0, 255.0)), tf.uint8)
-
-
 class Sampler:
     """A generator that is loaded once and draws blocks.
 
@@ -79,12 +74,8 @@ class Sampler:
         self.info = read_model(model)
         tf = configure_tensorflow(threads=threads, use_gpus=use_gpus)
         network = load_generator(model, self.info, precision)
-
-        def images(z_BZ: Any, label_B: Any) -> Any:
-            return grey_levels(tf, network([z_BZ, label_B], training=False))
-
         self._images = tf.function(
-            images,
+            drawing_graph(network, self.info.generator),
             input_signature=[
                 tf.TensorSpec([BLOCK_ROWS, self.info.generator.latent_dim], tf.float32),
                 tf.TensorSpec([BLOCK_ROWS], tf.int32),

@@ -7,8 +7,9 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.device import configure_tensorflow
+from ganmodel.inference import drawing_graph
 from ganmodel.model_dir import read_model
-from ganmodel.sampler import grey_levels, load_generator
+from ganmodel.sampler import load_generator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,18 +31,16 @@ def export_saved_model(model: str, folder: Path) -> None:
     """
     info = read_model(model)
     tf = configure_tensorflow(use_gpus=False)
-    network = load_generator(model, info)
+    draw = drawing_graph(load_generator(model, info), info.generator)
 
     def serve(latents: Any, labels: Any) -> dict[str, Any]:
-        return {"images": grey_levels(tf, network([latents, labels], training=False))}
+        return {"images": draw(latents, labels)}
 
     signature = [
         tf.TensorSpec([None, info.generator.latent_dim], tf.float32, name="latents"),
         tf.TensorSpec([None], tf.int64, name="labels"),
     ]
     module = tf.Module()
-    # Keras' own ExportArchive finds each variable by two ways, and writes it twice.
-    module.variables_of_generator = [variable.value for variable in network.variables]
     module.serve = tf.function(serve, input_signature=signature)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")

@@ -13,6 +13,7 @@ from ganmodel.errors import SpecError
 from ganmodel.labels import parse_labels
 from ganmodel.model_dir import PRETRAINED, read_model
 from ganmodel.rows import MAX_ROWS
+from jobs.checks import absolute_place
 from jobs.hands_file import read_hands
 from jobs.reading import open_dataset
 
@@ -175,7 +176,7 @@ def preview_spec(
     if data is not None:
         drawn["--model"] = None if model == PRETRAINED else model
         _refuse(drawn, "is of digits to be drawn; those of --data are there already")
-        path = absolute(data, "--data")
+        path = absolute_place(data, "--data")
         num_rows = open_dataset(path).num_rows
         first, end = asked or (0, min(100, num_rows))
         if end > num_rows:

@@ -17,13 +17,15 @@ OPTIONS = {
     "generate": {
         "--count", "--out", "--model", "--format", "--shard-rows", "--labels", "--seed", "--truncation",
         "--precision",
-        "--image-encoding", "--splits", "--extend", "--repair", "--workers", "--gpus-per-worker", "--address",
+        "--image-encoding", "--splits", "--extend", "--repair", "--workers", "--cpus-per-worker", "--gpus-per-worker",
+        "--resources", "--address",
         "--no-wait", "--image-has-gangen", "--dry-run", "--json", "--help",
     },
     "train": {
-        "--dataset", "--model-dir", "--steps", "--epochs", "--batch-size", "--preset", "--learning-rate", "--gamma",
-        "--precision", "--strategy", "--workers", "--gpus-per-worker", "--seed", "--resume", "--fresh",
-        "--checkpoint-every", "--address", "--no-wait", "--image-has-gangen", "--dry-run", "--json", "--help",
+        "--dataset", "--model-dir", "--limit", "--steps", "--epochs", "--batch-size", "--preset", "--learning-rate",
+        "--gamma", "--precision", "--strategy", "--workers", "--cpus-per-worker", "--gpus-per-worker", "--resources",
+        "--seed", "--resume", "--fresh", "--checkpoint-every", "--max-failures", "--address", "--no-wait",
+        "--image-has-gangen", "--dry-run", "--json", "--help",
     },
     "evaluate": {
         "--model", "--data", "--dataset", "--samples", "--metrics", "--truncation", "--seed", "--report", "--record",
@@ -33,7 +35,7 @@ OPTIONS = {
         "--dataset", "--out", "--address", "--no-wait", "--image-has-gangen", "--dry-run", "--json", "--help",
     },
     "verify": {"--full", "--regenerate", "--model", "--json", "--help"},
-    "status": {"--json", "--help"},
+    "status": {"--address", "--json", "--help"},
     "export": {"--to", "--out", "--image-encoding", "--json", "--help"},
     "preview": {
         "--labels", "--seeds", "--rows", "--data", "--seed", "--truncation", "--model", "--out", "--columns", "--scale",

@@ -18,6 +18,7 @@ LAYERS = (
     "jobs.cli_dataset",
     "jobs.cli_jobs",
     "jobs.cli_model",
+    "jobs.cli_train",
     "jobs.cli_options",
     "jobs.dataset_commands",
     "jobs.job_commands",
@@ -62,7 +63,13 @@ LAYERS = (
     "jobs.findings",
     "jobs.fanout",
     "jobs.pool",
+    "jobs.crew",
+    "jobs.journal",
+    "jobs.fleet",
+    "jobs.losses",
+    "jobs.node_watch",
     "jobs.tasks",
+    "jobs.remote_blocks",
     "jobs.shards",
     "jobs.measure",
     "jobs.reading",
@@ -85,6 +92,7 @@ LAYERS = (
     "jobs.writers.idx",
     "jobs.writers.parquet",
     "jobs.writers.tfrecord",
+    "jobs.writers.tfrecord_block",
     "jobs.writers.webdataset",
     "jobs.writers.encode",
     "jobs.storage",
@@ -117,6 +125,7 @@ LAYERS = (
     "ganmodel.adapters",
     "ganmodel.torch_stream",
     "ganmodel.sampler",
+    "ganmodel.inference",
     "ganmodel.monitor",
     "ganmodel.networks",
     "ganmodel.tutorial",
@@ -139,7 +148,9 @@ LAYERS = (
     "ganmodel.rows",
     "ganmodel.latents",
     "ganmodel.labels",
+    "ganmodel.png_block",
     "ganmodel.png",
+    "ganmodel.compiled",
     "ganmodel.weights",
     "ganmodel.locking",
     "ganmodel.errors",
@@ -157,7 +168,13 @@ NETWORK = frozenset(
         "ganmodel.tutorial",
     }
 )
-MAY_LOAD = {"tensorflow": NETWORK, "keras": NETWORK, "ray": frozenset({"jobs.tasks"})}
+LOOPS = frozenset({"ganmodel.compiled", "ganmodel.png_block", "jobs.writers.tfrecord_block"})
+MAY_LOAD = {
+    "tensorflow": NETWORK,
+    "keras": NETWORK,
+    "ray": frozenset({"jobs.tasks"}),
+    "numba": LOOPS,
+}
 
 # ganmodel knows nothing of Ray, but for the adapter that hands rows to Ray Data, when it is called.
 KNOWS_RAY = frozenset({"ganmodel.adapters"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from jobs.remote import JobsClient
 
 pytestmark = [pytest.mark.ray_local, pytest.mark.tf]
 
+ROOT = Path(__file__).parents[2]
 GANGEN = str(Path(sys.executable).with_name("gangen"))
 
 
@@ -112,8 +114,31 @@ def test_a_wrong_token_is_refused_with_one_line(cluster, tmp_path: Path) -> None
     assert not (tmp_path / "x").exists()
 
 
+def test_a_package_too_large_to_travel_is_refused_with_one_line(cluster, tmp_path: Path) -> None:
+    for package in ("jobs", "ganmodel"):
+        shutil.copytree(ROOT / package, tmp_path / package)
+    with (tmp_path / "jobs" / "weights").open("wb") as file:
+        file.truncate(101 * 2**20)  # More than Ray's dashboard takes, which would answer 500 or hang up.
+    environ = {**os.environ, **cluster.environ, "PYTHONPATH": str(tmp_path)}
+    command = [
+        GANGEN,
+        "generate",
+        "--count",
+        "1000",
+        "--out",
+        str(tmp_path / "x"),
+        "--address",
+        cluster.address,
+    ]
+    refused = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=400, check=False)
+    assert (refused.returncode, refused.stdout) == (6, ""), refused.stderr
+    assert len(refused.stderr.splitlines()) == 2  # The address, then the error.
+    assert refused.stderr.splitlines()[-1].startswith(f"error: the package in {tmp_path}/jobs and ")
+    assert "at most 32.0 MiB travel with a job" in refused.stderr
+
+
 def test_the_cluster_example_of_the_readme_runs(cluster, tmp_path: Path) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text()
     example = readme.partition("```sh cluster\n")[2].partition("```")[0]
     assert "http://127.0.0.1:8265" in example
     environ = {**os.environ, **cluster.environ, "PATH": f"{Path(GANGEN).parent}:{os.environ['PATH']}"}
@@ -132,7 +157,7 @@ def test_a_command_inside_a_job_works_on_the_cluster_around_it(cluster, tmp_path
         [GANGEN, "generate", "--count", "1000", "--out", str(out), "--address", "auto", "--json"]
     )
     client = JobsClient(cluster.address, cluster.environ)
-    environment = {"env_vars": {"PYTHONPATH": str(Path(__file__).parents[2])}}
+    environment = {"env_vars": {"PYTHONPATH": str(ROOT)}}
     job = client._client.submit_job(entrypoint=command, runtime_env=environment)
     followed = gangen(cluster, "jobs", "logs", job, "--follow")
     assert followed.returncode == 0, followed.stdout + followed.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -9,6 +10,9 @@ import sys
 import threading
 import time
 import traceback
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -20,6 +24,9 @@ pytestmark = [
     # Ray's log stream hands aiohttp the ssl=None that aiohttp 3.14 deprecates.
     pytest.mark.filterwarnings("ignore:ssl=None is deprecated:DeprecationWarning"),
 ]
+
+
+GANGEN = str(Path(sys.executable).with_name("gangen"))
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +168,47 @@ def test_a_server_that_is_no_ray_is_one_line(nobody, tmp_path):
     finally:
         server.kill()
         server.wait()
+
+
+class OldDashboard(BaseHTTPRequestHandler):
+    """Answers as the dashboard of a Ray that gangen does not run on, and notes what it is asked."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(f"GET {self.path}")
+        found = {
+            "/api/version": {"version": "4", "ray_version": "2.40.0", "ray_commit": "0"},
+            "/api/v0/cluster_metadata": {"data": {"pythonVersion": "3.9.1"}},
+        }
+        self.send_response(200 if self.path in found else 404)
+        self.end_headers()
+        self.wfile.write(json.dumps(found.get(self.path)).encode())
+
+    def do_POST(self) -> None:
+        self.asked.append(f"POST {self.path}")
+        self.send_error(500)
+
+    def do_PUT(self) -> None:
+        self.do_POST()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_cluster_of_versions_gangen_cannot_run_on_is_one_line_and_nothing_is_sent_there(tmp_path):
+    with ThreadingHTTPServer(("127.0.0.1", 0), OldDashboard) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        command = [GANGEN, "generate", "--count", "1000", "--out", str(tmp_path / "x"), "--address", address]
+        refused = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        server.shutdown()
+    assert (refused.returncode, refused.stdout) == (6, "")
+    *_, last = refused.stderr.splitlines()
+    assert last.startswith(f"error: the Ray cluster at {address} runs Ray 2.40.0 and Python 3.9.1, gangen ")
+    assert "Traceback" not in refused.stderr
+    assert OldDashboard.asked
+    assert all(question.startswith("GET ") for question in OldDashboard.asked)
 
 
 def test_the_address_that_was_given_wins_over_rays_variables(cluster, nobody, monkeypatch):

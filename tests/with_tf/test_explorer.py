@@ -224,7 +224,7 @@ def test_it_can_be_used_by_dragging(tab) -> None:
 def test_an_address_leads_to_its_digit_and_a_wrong_one_to_a_digit(tab) -> None:
     tab.evaluate("page.explorer.showRow(5n, 77n, 2); page.explorer.change({truncation: 0.5})")
     tab.evaluate("page.explorer.change({shifts: page.explorer.state.shifts.with(2, -1.2)})")
-    tab.wait_for("location.hash.includes('shifts')")
+    tab.wait_for("location.hash.includes('seed=5') && location.hash.includes('shifts')")
     before, address = shown(tab), tab.evaluate("location.hash")
     assert address == "#seed=5&row=77&label=2&truncation=0.5&shifts=0%2C0%2C-1.2%2C0%2C0%2C0%2C0%2C0"
     tab.evaluate("showHash(page.explorer, '#row=-1&seed=99999999999999999999&label=x&truncation=7&shifts=a')")

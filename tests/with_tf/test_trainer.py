@@ -197,6 +197,20 @@ def test_a_crash_is_made_good_from_the_last_checkpoint_and_no_line_stands_twice(
     assert lines(folder) == lines(straight.folder)
 
 
+def test_a_crash_between_a_checkpoint_and_a_log_line_leaves_no_gap_in_the_curve(config, digits, tmp_path):
+    intervals = {"checkpoint_every_steps": 3, "log_every_steps": 5}
+    train(config, digits, tmp_path, **intervals)
+    whole = [(line["step"], line["window_steps"]) for line in lines(tmp_path) if "window_steps" in line]
+    assert whole == [(3, 3), (5, 2), (6, 1), (8, 2)]
+    for step in CheckpointStore(tmp_path).steps():
+        if step > 3:
+            CheckpointStore(tmp_path).path(step).unlink()
+    assert train(config, digits, tmp_path, **intervals).result.resumed_from == 3
+    assert [
+        (line["step"], line["window_steps"]) for line in lines(tmp_path) if "window_steps" in line
+    ] == whole
+
+
 def test_a_finished_run_that_is_run_again_changes_nothing(straight, config, digits, copy_of):
     folder = copy_of(up_to=STEPS)
     path = folder / MODEL_FILE
