@@ -12,7 +12,7 @@ from jobs.capacity import check_space
 from jobs.fanout import Fanout
 from jobs.finish import finish
 from jobs.label_store import store_labels
-from jobs.manifest import read_manifest, read_records
+from jobs.manifest import read_manifest, read_records, valid_records
 from jobs.plan import Plan
 from jobs.plan_files import check_plan, write_plan
 from jobs.progress import Reporter, say
@@ -68,14 +68,15 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
         storage.sweep()
         if spec.repair:
             condemn(storage, plan, done)
-        records = read_records(storage, plan)
-        missing = [task for task in plan.tasks() if task.index not in records]
-        kept = sum(record.num_rows for record in records.values())
-        if records:
-            say(f"resuming: {len(records):,} of {plan.num_shards:,} shards are committed")
+        # Rows by shard, not the records: with ten thousand of these a driver would grow by megabytes.
+        committed = {record.index: record.num_rows for record in valid_records(storage, plan)}
+        missing = [task for task in plan.tasks() if task.index not in committed]
+        kept = sum(committed.values())
+        if committed:
+            say(f"resuming: {len(committed):,} of {plan.num_shards:,} shards are committed")
         making = 0.0
         if missing:
-            making = _make(spec, plan, missing, records, connect)
+            making = _make(spec, plan, missing, committed, connect)
         made = _all_records(storage, plan)
         if done is None:
             manifest = finish(storage, plan, made, model=_model_facts(spec))
@@ -93,18 +94,18 @@ def _make(
     spec: GenerateSpec,
     plan: Plan,
     missing: list[Any],
-    records: dict[int, ShardRecord],
+    committed: dict[int, int],
     connect: Callable[[], AbstractContextManager[None]],
 ) -> float:
-    """Make the missing shards, adding to `records`; return the seconds from the first worker to the last shard."""
-    rows = kept = sum(record.num_rows for record in records.values())
+    """Make the missing shards, adding to `committed`; return the seconds from the first worker to the last shard."""
+    rows = kept = sum(committed.values())
     with Reporter("generating", "rows", plan.spec.count, kept) as reporter, connect():
         num_workers = spec.workers or _all_cores(spec)
         reporter.update(rows, note=f"starting {num_workers} workers")
 
         def on_record(record: ShardRecord) -> None:
             nonlocal rows
-            records[record.index] = record
+            committed[record.index] = record.num_rows
             rows += record.num_rows
             reporter.update(rows, rate=(rows - kept) / max(fanout.making_seconds, 1e-9))
 
@@ -113,7 +114,7 @@ def _make(
             fanout.run(missing)
         except KeyboardInterrupt:
             raise Interrupted(
-                f"interrupted: {len(records):,} of {plan.num_shards:,} shards are committed in {spec.out}; "
+                f"interrupted: {len(committed):,} of {plan.num_shards:,} shards are committed in {spec.out}; "
                 "the same command does the rest"
             ) from None
     if fanout.failures:
@@ -121,7 +122,7 @@ def _make(
         index, reason = next(iter(sorted(fanout.failures.items())))
         raise ShardsFailed(
             f"{len(fanout.failures)} of {plan.num_shards:,} shards could not be made (first: shard {index}: {reason}); "
-            f"the other {len(records):,} are committed in {spec.out}; the same command tries the rest again"
+            f"the other {len(committed):,} are committed in {spec.out}; the same command tries the rest again"
         )
     return fanout.making_seconds
 
