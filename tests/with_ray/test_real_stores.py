@@ -74,7 +74,9 @@ def test_a_million_rows_are_made_checked_and_read_there(place, gateway, tmp_path
     frame = pd.read_parquet("digits/a-million/data", filesystem=store, columns=["label"])
     assert len(frame) == ROWS
 
-    for word in CHECKS.keys() - {"webdataset.WebDataset"}:
+    for word in CHECKS:
+        if word == "webdataset.WebDataset":  # a format that is not there
+            continue
         (tmp_path / word).mkdir()
         run_example(word, place, "gangen_mnist", ROWS, SHARD_ROWS, tmp_path / word)
 
