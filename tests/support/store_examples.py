@@ -17,15 +17,15 @@ MOST_ROWS = 20_000
 
 CHECKS = {
     "polars.scan_parquet": "assert dict(labels.rows()) == counts",
+    "duckdb.sql": "assert dict(labels) == counts",
     "ray.data": "assert labels.count() == count",
-    "duckdb.sql": """
+    "load_dataset": """
 assert len(first) == first_rows
 assert digits.num_rows == count
 assert isinstance(digits.features["image"], datasets.Image)
 assert digits.features["label"].names == list("0123456789")
 assert digits[count - 1]["index"] == count - 1
 assert digits[0]["image"].size == (28, 28)
-assert dict(labels) == counts
 """,
     "webdataset.WebDataset": """
 keys, images, _ = zip(*rows, strict=True)
