@@ -2,8 +2,8 @@
 
     python benchmarks/shards.py [--shards 10,100,1000,10000] [--workers 2] [--model DIR] [--format idx] [--json FILE]
 
-Memory is the largest resident set seen, ten times a second: a driver is its own process, of workers the largest
-counts. Any model will do (a tiny one draws faster): what a shard costs besides its rows is asked for.
+Memory is the largest resident set seen, ten times a second: of the command's own process, and of its largest worker.
+Any model will do (a tiny one draws faster): what a shard costs besides its rows is asked for.
 """
 
 from __future__ import annotations

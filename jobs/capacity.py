@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ganmodel.errors import SpecError
 from ganmodel.latents import BLOCK_ROWS
-from jobs.manifest import read_records
+from jobs.manifest import valid_records
 
 if TYPE_CHECKING:
     from jobs.plan import Plan
@@ -33,7 +33,7 @@ def check_space(storage: Storage, plan: Plan, cure: str) -> None:
     free = storage.free_bytes()
     if free is None:
         return
-    missing_rows = plan.spec.count - sum(r.num_rows for r in read_records(storage, plan).values())
+    missing_rows = plan.spec.count - sum(record.num_rows for record in valid_records(storage, plan))
     needed = sum(plan.estimated_bytes().values()) * missing_rows // plan.spec.count
     if free < needed * FREE_SPACE_MARGIN:
         raise SpecError(

@@ -46,7 +46,8 @@ def preview(
     data: Annotated[
         str | None,
         typer.Option(
-            metavar="DIR", help="Data set that --rows are read from. Default without --rows: its first 100."
+            metavar="DIR",
+            help="Data set (folder or URL) that --rows are read from; without --rows its first 100.",
         ),
     ] = None,
     seed: Annotated[

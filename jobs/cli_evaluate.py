@@ -22,7 +22,7 @@ def evaluate(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(metavar="DIR", help="Finished data set of `gangen generate`, instead of --model."),
+        typer.Option(metavar="DIR", help="Finished data set, folder or URL, instead of --model."),
     ] = None,
     dataset: Annotated[
         str,

@@ -15,7 +15,7 @@ from jobs.fleet import Fleet
 from jobs.journal import Journal
 from jobs.label_store import store_labels
 from jobs.losses import losses_text
-from jobs.manifest import read_manifest, read_records
+from jobs.manifest import read_manifest, read_records, valid_records
 from jobs.plan import Plan
 from jobs.plan_files import check_plan, write_plan
 from jobs.progress import Reporter, say
@@ -76,14 +76,19 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
         storage.sweep()
         if spec.repair:
             condemn(storage, plan, done)
-        records = read_records(storage, plan)
-        missing = [task for task in plan.tasks() if task.index not in records]
-        kept = sum(record.num_rows for record in records.values())
-        if records:
-            say(f"resuming: {len(records):,} of {plan.num_shards:,} shards are committed")
+        # Rows by shard, not the records: with ten thousand of these a driver would grow by megabytes.
+        committed: dict[int, int] = {}
+        cpus_began = False
+        for record in valid_records(storage, plan):
+            committed[record.index] = record.num_rows
+            cpus_began |= record.device.get("device") == "CPU"
+        missing = [task for task in plan.tasks() if task.index not in committed]
+        kept = sum(committed.values())
+        if committed:
+            say(f"resuming: {len(committed):,} of {plan.num_shards:,} shards are committed")
         making = _Making()
         if missing:
-            making = _make(spec, plan, missing, records, connect)
+            making = _make(spec, plan, missing, committed, connect, cpus_began=cpus_began)
         made = _all_records(storage, plan)
         if done is None:
             manifest = finish(storage, plan, made, model=_model_facts(spec))
@@ -102,19 +107,20 @@ def _make(
     spec: GenerateSpec,
     plan: Plan,
     missing: list[Any],
-    records: dict[int, ShardRecord],
+    committed: dict[int, int],
     connect: Callable[[], AbstractContextManager[None]],
+    *,
+    cpus_began: bool,
 ) -> _Making:
-    """Make the missing shards, adding to `records`."""
-    rows = kept = sum(record.num_rows for record in records.values())
+    """Make the missing shards, adding to `committed`, the rows by shard."""
+    rows = kept = sum(committed.values())
     with Reporter("generating", "rows", plan.spec.count, kept) as reporter, connect():
-        cpus_began = any(record.device.get("device") == "CPU" for record in records.values())
         fleet = Fleet(spec.placement, cpus_began=cpus_began)
         reporter.update(rows, note=f"starting {fleet.size()} workers")
 
         def on_record(record: ShardRecord) -> None:
             nonlocal rows
-            records[record.index] = record
+            committed[record.index] = record.num_rows
             rows += record.num_rows
             reporter.update(rows, rate=(rows - kept) / max(fanout.making_seconds, 1e-9))
 
@@ -125,7 +131,7 @@ def _make(
             fanout.run(missing)
         except KeyboardInterrupt:
             raise Interrupted(
-                f"interrupted: {len(records):,} of {plan.num_shards:,} shards are committed in {spec.out}; "
+                f"interrupted: {len(committed):,} of {plan.num_shards:,} shards are committed in {spec.out}; "
                 "the same command does the rest"
             ) from None
         finally:
@@ -144,7 +150,7 @@ def _make(
         index, reason = next(iter(sorted(fanout.failures.items())))
         raise ShardsFailed(
             f"{len(fanout.failures)} of {plan.num_shards:,} shards could not be made (first: shard {index}: {reason}); "
-            f"the other {len(records):,} are committed in {spec.out}; the same command tries the rest again"
+            f"the other {len(committed):,} are committed in {spec.out}; the same command tries the rest again"
         )
     return _Making(fanout.making_seconds, losses)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ganmodel.errors import CommitConflict, SpecError
 from ganmodel.locking import only_writer
-from ganmodel.weights import replace_on_success
+from ganmodel.weights import flush_folder, replace_on_success
 from jobs.target import PENDING, PRIVATE, TEMPORARY, to_bytes
 
 if TYPE_CHECKING:
@@ -173,6 +173,7 @@ class LocalStorage:
             return
         if not target.exists():
             pending.rename(target)
+            flush_folder(self._root)  # Before the manifest, which tells that it is there.
             return
         # Data before metadata: without the latter TFDS refuses the folder.
         for path in sorted((p for p in pending.rglob("*") if p.is_file()), key=lambda p: p.suffix == ".json"):

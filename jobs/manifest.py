@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,7 +16,7 @@ from jobs.storage import PENDING
 from jobs.writers import format_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -141,7 +140,7 @@ def sum_digests(digests: Iterable[int]) -> str:
 
 def to_json(value: FrozenModel) -> str:
     """Return a value as JSON text with a final newline."""
-    return json.dumps(value.model_dump(mode="json"), indent=1) + "\n"
+    return value.model_dump_json(indent=1) + "\n"
 
 
 def file_sizes(storage: Storage) -> dict[str, int]:
@@ -152,7 +151,12 @@ def file_sizes(storage: Storage) -> dict[str, int]:
 
 
 def read_records(storage: Storage, plan: Plan) -> dict[int, ShardRecord]:
-    """Return the valid commit records by shard number; one listing and one small read a shard.
+    """Return the valid commit records by shard number; see `valid_records`."""
+    return {record.index: record for record in valid_records(storage, plan)}
+
+
+def valid_records(storage: Storage, plan: Plan) -> Iterator[ShardRecord]:
+    """Yield the valid commit records; one listing and one small read a shard.
 
     A record is valid when it fits the plan and its files have the recorded sizes; any other is as good as none,
     and its shard will be made again.
@@ -160,12 +164,10 @@ def read_records(storage: Storage, plan: Plan) -> dict[int, ShardRecord]:
     sizes = file_sizes(storage)
     numbers = {name: int(match[1]) for name in sizes if (match := COMMIT_NAME.fullmatch(name))}
     planned = sorted(name for name, number in numbers.items() if number < plan.num_shards)
-    records = {}
     for name, data in storage.read_many(planned):
         record = _valid_record(data, plan, plan.task(numbers[name]), sizes.get)
         if record is not None:
-            records[record.index] = record
-    return records
+            yield record
 
 
 def read_record(storage: Storage, plan: Plan, task: ShardTask) -> ShardRecord | None:

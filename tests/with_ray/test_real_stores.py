@@ -14,13 +14,14 @@ import pyarrow.dataset as ds
 import pyarrow.fs
 import pytest
 from radosgw_server import make_bucket, running_radosgw, why_not
+from store_examples import CHECKS, run_example
 
 from jobs.storage import open_storage
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray_local, pytest.mark.tf]
 
 GANGEN = str(Path(sys.executable).with_name("gangen"))
-ROWS = 1_000_000
+ROWS, SHARD_ROWS = 1_000_000, 50_000
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +46,15 @@ def gangen(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_million_rows_are_made_checked_and_read_there(place, gateway):
-    made = gangen("generate", "--count", str(ROWS), "--format", "parquet,tfrecord", "--out", place, "--json")
+def test_a_million_rows_are_made_checked_and_read_there(place, gateway, tmp_path):
+    command = ["generate", "--count", str(ROWS), "--shard-rows", str(SHARD_ROWS), "--out", place]
+    made = gangen(*command, "--json")
     assert made.returncode == 0, made.stderr
     checked = gangen("verify", place, "--json")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert json.loads(checked.stdout)["rows"] == ROWS
     assert not open_storage(place).sizes(".gangen/pending")
-    again = json.loads(gangen("generate", "--count", str(ROWS), "--out", place, "--json").stdout)
+    again = json.loads(gangen(*command, "--json").stdout)
     assert again["shards_made"] == 0
 
     endpoint = gateway["AWS_ENDPOINT_URL"]
@@ -72,5 +74,11 @@ def test_a_million_rows_are_made_checked_and_read_there(place, gateway):
     frame = pd.read_parquet("digits/a-million/data", filesystem=store, columns=["label"])
     assert len(frame) == ROWS
 
-    lost = gangen("generate", "--count", str(ROWS), "--out", place, "--seed", "1")
+    for word in CHECKS:
+        if word == "webdataset.WebDataset":  # a format that is not there
+            continue
+        (tmp_path / word).mkdir()
+        run_example(word, place, "gangen_mnist", ROWS, SHARD_ROWS, tmp_path / word)
+
+    lost = gangen(*command, "--seed", "1")
     assert (lost.returncode, lost.stderr.count("\n")) == (4, 1), lost.stderr
