@@ -173,13 +173,16 @@ class Fanout:
             )  # What failed was not the encoder, but the one that draws for it.
             return
         kind = classify(cause)
-        if kind is Cause.STORAGE_THROTTLED and task is not None:
-            self._put_off(worker, task, cause)
-            return
         if POLICIES[kind].ends or (task is None and isinstance(cause, GangenError)):
             raise cause from err
         if task is None:
             raise GangenError(f"a worker could not start: {type(cause).__name__}: {cause}") from err
+        if kind is Cause.STORAGE_THROTTLED:
+            self._put_off(worker, task, cause)
+            return
+        if POLICIES[kind].again:
+            self._lose(worker, cause)  # It is there, and no longer fit for anything.
+            return
         worker.given.remove(task)
         is_ours = isinstance(cause, GangenError)
         self._leave_aside(worker, task, str(cause) if is_ours else f"{type(cause).__name__}: {cause}")
