@@ -166,7 +166,7 @@ class Crew:
         handle = kind.options(name=name, **options).remote(self._spec_json, *arguments)
         worker = Worker(name=name, handle=handle, drawer=drawer, draws_for_others=draws_for_others)
         self.workers.append(worker)
-        self.in_flight[handle.load.options(name=f"{name}.load").remote()] = (worker, None)
+        self.in_flight[handle.load.remote()] = (worker, None)
         return worker
 
     def _let_go(self, worker: Worker) -> list[ShardTask]:

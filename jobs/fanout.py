@@ -135,7 +135,7 @@ class Fanout:
         while self._waiting and is_ready and len(worker.given) < limit:
             task = self._waiting.popleft()
             worker.given.append(task)
-            make = worker.handle.make.options(name=f"{worker.name}.shard-{task.index}")
+            make = worker.handle.make.options(name=f"GenerateWorker.shard-{task.index}")  # For the dashboard.
             self._crew.in_flight[make.remote(task.index)] = (worker, task)
 
     def _collect(self, ref: Any) -> None:
