@@ -40,6 +40,11 @@ class Worker:
     is_loaded: bool = False
     given: deque[ShardTask] = field(default_factory=deque)
 
+    @property
+    def takes_shards(self) -> bool:
+        """Whether it can be given shards."""
+        return self.is_loaded and not self.draws_for_others
+
 
 class Crew:
     """The actors that are there.
