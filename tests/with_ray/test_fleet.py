@@ -126,7 +126,7 @@ def wait_until(claim) -> None:
 
 
 def test_workers_come_with_nodes_and_go_with_them_and_the_rows_are_the_same(
-    generate, nodes, add_node, tmp_path, capsys
+    generate, nodes, add_node, started, tmp_path, capsys
 ):
     plan = {"count": 40_000, "shard_rows": 1000, "formats": ("parquet",)}
     expected = make_dataset(tmp_path / "expected", **plan)
@@ -136,6 +136,7 @@ def test_workers_come_with_nodes_and_go_with_them_and_the_rows_are_the_same(
     running.start()
     wait_until(lambda: committed(out) >= 3)
     add_node(num_cpus=2)
+    wait_until(lambda: len(started) == 3)
     wait_until(lambda: committed(out) >= 10)
     nodes.remove_node(first)
     running.join(TIMEOUT_S)
