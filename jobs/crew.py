@@ -40,6 +40,11 @@ class Worker:
     is_loaded: bool = False
     given: deque[ShardTask] = field(default_factory=deque)
 
+    @property
+    def takes_shards(self) -> bool:
+        """Whether it can be given shards."""
+        return self.is_loaded and not self.draws_for_others
+
 
 class Crew:
     """The actors that are there.
@@ -63,6 +68,7 @@ class Crew:
         self._spec_json = spec.model_dump_json()
         self._name = f"generate-{Plan(spec.dataset).digest[:8]}"
         self._num_started = 0
+        self._room = 0
 
     def _heads(self) -> list[Worker]:
         return [worker for worker in self.workers if worker.drawer is None]
@@ -83,10 +89,10 @@ class Crew:
             self._start_head()
         for head in surplus:
             self._let_go(head)
-        if heads and (num_started > 0 or surplus):
-            now = len(self._heads())
-            say(f"{now:,} worker(s) now, {len(heads):,} before: the cluster has room for {room:,}")
-            self._journal.event("fleet changed", workers=now, before=len(heads), room=room)
+        if self._room not in (0, room):
+            say(f"the cluster has room for {room:,} worker(s) now, it had for {self._room:,}")
+            self._journal.event("fleet changed", workers=len(self._heads()), room=room, before=self._room)
+        self._room = room
 
     def loaded(self, worker: Worker, facts: dict[str, Any], num_waiting: int) -> list[ShardTask]:
         """Note that a worker is ready, and start encoders where it draws for others.
@@ -165,7 +171,7 @@ class Crew:
         handle = kind.options(name=name, **options).remote(self._spec_json, *arguments)
         worker = Worker(name=name, handle=handle, drawer=drawer, draws_for_others=draws_for_others)
         self.workers.append(worker)
-        self.in_flight[handle.load.options(name=f"{name}.load").remote()] = (worker, None)
+        self.in_flight[handle.load.remote()] = (worker, None)
         return worker
 
     def _let_go(self, worker: Worker) -> list[ShardTask]:

@@ -27,6 +27,9 @@ VERSION_ROUTE, METADATA_ROUTE = "/api/version", "/api/v0/cluster_metadata"
 NODES_ROUTE = "/api/v0/nodes?limit=10000&detail=true"
 """Where it tells the nodes, those that are gone among them (Ray 2.52 to 2.60)."""
 
+NODES_S = 10.0
+"""Patience with that question, which a head that has just started may not answer."""
+
 
 class NoAnswer(ClusterError):
     """The cluster did not answer; it may the next time."""
@@ -87,18 +90,14 @@ class Dashboard:
         return found
 
     def nodes(self) -> list[dict[str, Any]]:
-        """Return what is known of each node, as Ray's `NodeState`; nothing where this Ray does not tell.
-
-        Raises:
-            NoAnswer: nothing answered.
-            ClusterError: it refused.
-        """
-        with suppress(ValueError, KeyError, TypeError):
-            return list(self._get(NODES_ROUTE)["data"]["result"]["result"])
+        """Return what is known of each node, as Ray's `NodeState`; nothing where Ray does not tell, or not soon."""
+        with suppress(ClusterError, ValueError, KeyError, TypeError):
+            return list(self._get(NODES_ROUTE, NODES_S)["data"]["result"]["result"])
         return []
 
-    def _get(self, route: str) -> Any:
-        return self.ask(lambda: self.client._do_request("GET", route)).json()
+    def _get(self, route: str, answer_s: float = ANSWER_S) -> Any:
+        timeout = (CONNECT_S, answer_s)
+        return self.ask(lambda: self.client._do_request("GET", route, timeout=timeout)).json()
 
     @contextmanager
     def _one_line(self) -> Iterator[None]:

@@ -100,7 +100,7 @@ class Fanout:
             noticed = resized = time.monotonic()
             while self._waiting or any(worker.given for worker in self._crew.workers):
                 now = time.monotonic()
-                if any(worker.is_loaded for worker in self._crew.workers):
+                if any(worker.takes_shards for worker in self._crew.workers):
                     noticed = now
                 elif now - noticed > ROOM_NOTICE_S:
                     noticed = now
@@ -134,11 +134,10 @@ class Fanout:
     def _feed(self, worker: Worker) -> None:
         # Near the end nobody hoards: the last shards go to whoever is free.
         limit = SHARDS_IN_FLIGHT if len(self._waiting) > len(self._crew.workers) else 1
-        is_ready = worker.is_loaded and not worker.draws_for_others
-        while self._waiting and is_ready and len(worker.given) < limit:
+        while self._waiting and worker.takes_shards and len(worker.given) < limit:
             task = self._waiting.popleft()
             worker.given.append(task)
-            make = worker.handle.make.options(name=f"{worker.name}.shard-{task.index}")
+            make = worker.handle.make.options(name=f"GenerateWorker.shard-{task.index}")  # For the dashboard.
             self._crew.in_flight[make.remote(task.index)] = (worker, task)
 
     def _collect(self, ref: Any) -> None:
@@ -171,18 +170,20 @@ class Fanout:
 
         cause = err.cause
         if isinstance(cause, RayError) and worker.drawer in self._crew.workers:
-            self._lose(
-                worker.drawer, cause
-            )  # What failed was not the encoder, but the one that draws for it.
+            # What failed was not the encoder, but the one that draws for it.
+            self._lose(worker.drawer, cause)
             return
         kind = classify(cause)
-        if kind is Cause.STORAGE_THROTTLED and task is not None:
-            self._put_off(worker, task, cause)
-            return
         if POLICIES[kind].ends or (task is None and isinstance(cause, GangenError)):
             raise cause from err
         if task is None:
             raise GangenError(f"a worker could not start: {type(cause).__name__}: {cause}") from err
+        if kind is Cause.STORAGE_THROTTLED:
+            self._put_off(worker, task, cause)
+            return
+        if POLICIES[kind].again:
+            self._lose(worker, cause)  # It is there, and no longer fit for anything.
+            return
         worker.given.remove(task)
         is_ours = isinstance(cause, GangenError)
         self._leave_aside(worker, task, str(cause) if is_ours else f"{type(cause).__name__}: {cause}")

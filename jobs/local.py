@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from jobs.specs import Placement
 
 OBJECT_STORE_BYTES = 100 * 2**20
-"""Only commit records pass through Ray's object store."""
+"""Commit records pass through Ray's object store, and blocks on their way from a GPU to encoders."""
+
+ENCODER_BYTES = 4 * 2**20
+"""Of such blocks, for an encoder, of which there is one a core."""
 
 START_ATTEMPTS = 3
 """Ray gives its raylet 30 s to appear (2.60, `node.py`), which a busy machine may miss once."""
@@ -66,7 +69,7 @@ def local_ray(placement: Placement) -> Callable[[], AbstractContextManager[None]
                         include_dashboard=False,
                         log_to_driver=False,
                         logging_level=logging.ERROR,
-                        object_store_memory=OBJECT_STORE_BYTES,
+                        object_store_memory=max(OBJECT_STORE_BYTES, (os.cpu_count() or 1) * ENCODER_BYTES),
                     )
                 break
             except Exception as err:  # Ray raises a bare Exception when a process is late

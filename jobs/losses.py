@@ -30,7 +30,7 @@ class Policy(NamedTuple):
     """What follows from a cause.
 
     Attributes:
-        again: the shard is made again, by another worker where that is gone.
+        again: the shard is made again, by another worker; otherwise it is left aside.
         blames: it counts against the shard that was at work: after a few such losses it is left aside.
         ends: it would meet every shard: the run ends with the one line that says it.
     """
@@ -47,7 +47,7 @@ POLICIES = {
     Cause.OUT_OF_MEMORY: Policy(again=True, blames=True, ends=False),
     Cause.STORAGE_THROTTLED: Policy(again=True, blames=False, ends=False),
     Cause.USER_ERROR: Policy(again=False, blames=False, ends=True),
-    Cause.POISONED_SHARD: Policy(again=False, blames=True, ends=False),
+    Cause.POISONED_SHARD: Policy(again=False, blames=False, ends=False),
 }
 
 _NODE_DIED = re.compile(r"its node has died|node .{0,80}(?:died|is dead)|NodeDied", re.IGNORECASE)

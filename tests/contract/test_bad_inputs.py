@@ -96,6 +96,12 @@ GENERATE = {
     "no cluster to submit to": (["--no-wait"], "--no-wait: needs a cluster to submit to"),
     "address unreadable": (["--address", "nonsense"], "--address"),
     "more workers than sense": (["--workers", "5000"], "--workers: at most "),
+    "resources unreadable": (["--resources", "disk"], "--resources: cannot read 'disk'; write a name and"),
+    "resources of no cluster": (
+        ["--resources", "disk=1"],
+        "--resources: a Ray of our own has no disk, 1 asked",
+    ),
+    "no core": (["--cpus-per-worker", "0"], "--cpus-per-worker: must be above 0 and at most 1024, got 0"),
     "model by URI": (
         ["--model", "s3://b/m"],
         "--model: this version takes folders that every node sees, got s3://b/m",
@@ -127,6 +133,8 @@ TRAIN = {
         ["--steps", "5", "--epochs", "1"],
         "--steps and --epochs: give one of them, got both",
     ),
+    "failures below none": (["--max-failures", "-1"], "Invalid value for '--max-failures': -1"),
+    "resources unreadable": (["--resources", "disk"], "--resources: cannot read 'disk'; write a name and"),
     "unknown strategy": (
         ["--strategy", "tpu"],
         "--strategy: must be one of auto, one-device, mirrored, multi-worker",

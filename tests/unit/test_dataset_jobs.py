@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from ganmodel.errors import CommitConflict, DamageFound, DataError, Interrupted, SpecError
+from ganmodel.errors import ClusterError, CommitConflict, DamageFound, DataError, Interrupted, SpecError
 from ganmodel.weights import file_sha256
 from jobs.card import SplitFacts
 from jobs.cli_options import run_options
@@ -30,7 +31,7 @@ from jobs.manifest import FileRecord, ShardRecord, read_manifest, to_json
 from jobs.plan import Plan
 from jobs.plan_files import MANIFEST_FILE, PLAN_FILE, commit_name, latest_spec, manifest_name, write_plan
 from jobs.requests_generate import generate_spec, parse_splits
-from jobs.run_notes import read_notes, write_notes
+from jobs.run_notes import RunFigures, read_notes, write_notes
 from jobs.specs import GenerateSpec, Placement
 from jobs.status import status
 from jobs.storage import open_storage
@@ -515,3 +516,35 @@ def test_status_of_a_data_set_whose_manifest_cannot_be_read_says_so(tmp_path, ca
 def test_the_default_is_one_split_called_train():
     assert dataset_spec().splits == WHOLE == (("train", 10**6),)
     assert manifest_name(0) == MANIFEST_FILE
+
+
+def test_a_cluster_that_is_gone_is_no_matter_for_storage_unless_it_was_asked_for(
+    tmp_path, capsys, monkeypatch
+):
+    make_dataset(tmp_path, count=2000)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        gone = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    monkeypatch.setenv("RAY_ADDRESS", gone)
+    run_status(str(tmp_path), run_options(None, False, False, True))
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["job"] is None
+    assert (
+        f"note: the cluster of the environment was not asked (no Ray cluster answers at {gone}" in shown.err
+    )
+    with pytest.raises(ClusterError, match="no Ray cluster answers"):
+        run_status(str(tmp_path), run_options(gone, False, False, True))
+
+
+def test_status_tells_what_the_last_run_did_and_lost(tmp_path, capsys):
+    make_dataset(tmp_path, count=2000)
+    storage = open_storage(str(tmp_path))
+    job = GenerateSpec(dataset=latest_spec(storage), model="noise", out=str(tmp_path))
+    figures = RunFigures(
+        rows=2000, seconds=2.0, rows_per_s=1000.0, stage_seconds={"sample": 3.0, "encode": 1.0}
+    )
+    write_notes(storage, job, losses={"worker lost": 2, "node lost": 1}, figures=figures)
+    run_status(str(tmp_path), run_options(None, False, False, False))
+    shown = capsys.readouterr().out
+    assert "  last run  2,000 rows at 1,000 rows/s; sample 75%, encode 25%\n" in shown
+    assert "  lost      2 workers lost, 1 node lost\n" in shown

@@ -111,7 +111,9 @@ def start_head(folder: Path, dashboard_port: int) -> subprocess.Popen[bytes]:
     ]
     command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard_port}"]
     command += ["--min-worker-port=0", "--max-worker-port=0", "--object-store-memory=80000000"]
-    command += [f"--{name}={free_port()}" for name in ports]
+    chosen = {name: free_port() for name in ports}
+    (folder / "gcs-port").write_text(str(chosen["port"]))
+    command += [f"--{name}={port}" for name, port in chosen.items()]
     environ = {
         "PATH": f"{folder / 'bin'}:/usr/bin:/bin",
         "HOME": str(folder),

@@ -87,6 +87,10 @@ def test_no_wait_prints_the_job_and_what_follows_it(cluster, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     assert f"job: {facts['job']}\n" in done.stderr
     assert json.loads(done.stdout)["rows"] == 1000
+    both = json.loads(gangen(cluster, "status", str(out), "--json").stdout)
+    assert (both["status"], both["last_run"]["rows"]) == ("finished", 1000)
+    assert both["job"]["job"].startswith(facts["job"])
+    assert both["job"]["status"] == "SUCCEEDED"
 
 
 def test_a_job_that_fails_ends_with_its_own_exit_code(cluster, tmp_path: Path) -> None:

@@ -10,7 +10,12 @@ import pytest
 from jobs.remote import JobRequest, JobsClient
 from tests.with_ray.conftest import end, free_port
 
-pytestmark = [pytest.mark.ray_local, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.ray_local,
+    pytest.mark.slow,
+    # Ray's log stream hands aiohttp the ssl=None that aiohttp 3.14 deprecates.
+    pytest.mark.filterwarnings("ignore:ssl=None is deprecated:DeprecationWarning"),
+]
 
 
 def run_and_find(client: JobsClient, spec: str) -> str:
@@ -23,11 +28,11 @@ def run_and_find(client: JobsClient, spec: str) -> str:
     return str(client._details(job).driver_node_id)
 
 
-def start_node(cluster, ip: str, *options: str) -> subprocess.Popen[bytes]:
+def start_node(cluster, head, ip: str, *options: str) -> subprocess.Popen[bytes]:
     ports = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port", "metrics-export-port")
     ports += ("runtime-env-agent-port", "node-manager-port", "object-manager-port")
     command = [str(cluster.programs / "ray"), "start", "--block", "--num-cpus=1", f"--node-ip-address={ip}"]
-    command += [f"--address={(cluster.folder / 'ray_current_cluster').read_text()}", *options]
+    command += [f"--address={head['node_ip']}:{(cluster.folder / 'gcs-port').read_text()}", *options]
     command += [f"--{name}={free_port()}" for name in ports]
     environ = {
         "PATH": "/usr/bin:/bin",
@@ -45,13 +50,14 @@ def start_node(cluster, ip: str, *options: str) -> subprocess.Popen[bytes]:
 
 def test_a_driver_keeps_off_the_head_and_off_spot_nodes_where_there_is_another(cluster):
     client = JobsClient(cluster.address, cluster.environ)
-    head = client._dashboard.nodes()[0]
+    wait_for(client, cluster, 1)
+    [head] = client._dashboard.nodes()
     assert head["is_head_node"]
-    nodes = [start_node(cluster, "127.0.0.2", "--labels=ray.io/market-type=spot")]
+    nodes = [start_node(cluster, head, "127.0.0.2", "--labels=ray.io/market-type=spot")]
     try:
         wait_for(client, cluster, 2)
         assert run_and_find(client, "head-is-all") == head["node_id"]
-        nodes.append(start_node(cluster, "127.0.0.3"))
+        nodes.append(start_node(cluster, head, "127.0.0.3"))
         wait_for(client, cluster, 3)
         plain = next(node for node in client._dashboard.nodes() if node["node_ip"] == "127.0.0.3")
         assert run_and_find(client, "elsewhere") == plain["node_id"]

@@ -126,7 +126,7 @@ def wait_until(claim) -> None:
 
 
 def test_workers_come_with_nodes_and_go_with_them_and_the_rows_are_the_same(
-    generate, nodes, add_node, tmp_path, capsys
+    generate, nodes, add_node, started, tmp_path, capsys
 ):
     plan = {"count": 40_000, "shard_rows": 1000, "formats": ("parquet",)}
     expected = make_dataset(tmp_path / "expected", **plan)
@@ -136,12 +136,13 @@ def test_workers_come_with_nodes_and_go_with_them_and_the_rows_are_the_same(
     running.start()
     wait_until(lambda: committed(out) >= 3)
     add_node(num_cpus=2)
+    wait_until(lambda: len(started) == 3)
     wait_until(lambda: committed(out) >= 10)
     nodes.remove_node(first)
     running.join(TIMEOUT_S)
     assert (done[0].rows_digest, files(done[0])) == (expected.rows_digest, files(expected))
     told = capsys.readouterr().err
-    assert "the cluster has room for 3" in told
+    assert "the cluster has room for 3 worker(s) now, it had for 1" in told
     losses = read_notes(open_storage(str(out))).losses
     assert losses == {"node lost": 1}
     told = events(out)
@@ -163,12 +164,20 @@ def test_a_gpu_draws_for_encoders_beside_it_and_the_files_are_those_of_one_proce
 ):
     plan = {"count": 11_500, "shard_rows": 2000, "formats": ("parquet", "tfrecord")}
     expected = make_dataset(tmp_path / "expected", **plan)
-    add_node(num_cpus=4, num_gpus=1)
-    made = generate(tmp_path / "out", block_s=0.02, gpu="GPU noise", placement=Placement(gpus=gpus), **plan)
+    add_node(num_cpus=8, num_gpus=2)
+    add_node(num_cpus=4, num_gpus=1, resources={"fast": 2})
+    made = generate(
+        tmp_path / "out",
+        block_s=0.02,
+        gpu="GPU noise",
+        placement=Placement(gpus=gpus, resources=(("fast", 1.0),)),
+        **plan,
+    )
     assert files(made) == files(expected)
     assert [device["device"] for device in made.devices] == ["GPU noise"]
     drawers = [options for options in started if options.get("num_gpus")]
     assert [options["num_gpus"] for options in drawers] == [gpus] * workers
+    assert all(options["resources"] == {"fast": 1} for options in drawers)
     assert len(started) - len(drawers) == 4, "an encoder a core"
 
 
@@ -189,7 +198,7 @@ def test_a_storage_that_throttles_puts_shards_off_and_one_that_never_stops_ends_
         (refusals / str(n)).touch()
     with pytest.raises(Throttled, match="throttling us for too long"):
         generate(tmp_path / "never", throttled=str(refusals), **plan)
-    assert len(list(refusals.iterdir())) == 96
+    assert len(list(refusals.iterdir())) in (95, 96), "one more may have been at work"
     assert events(tmp_path / "never")[-1] | {"time": ""} == {
         "time": "", "event": "run ended", "job": events(tmp_path / "never")[0]["job"], "rows": 0,
         "losses": {"storage throttled": 4},

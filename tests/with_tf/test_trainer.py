@@ -322,6 +322,28 @@ def test_a_checkpoint_of_other_networks_is_refused(config, copy_of, change, reas
     assert reason in str(err.value)
 
 
+def test_a_checkpoint_of_another_configuration_is_refused_though_train_json_says_otherwise(
+    config, digits, copy_of
+):
+    folder = copy_of(up_to=STEPS)
+    other = config.model_copy(update={"seed": config.seed + 1})
+    (folder / CONFIG_FILE).write_text(other.model_dump_json())
+    with pytest.raises(SpecError, match=rf"step-0+{STEPS}\.safetensors: is of configuration") as err:
+        train(other, digits, folder)
+    assert config.content_digest()[:12] in str(err.value)
+    assert other.content_digest()[:12] in str(err.value)
+    assert "\n" not in str(err.value)
+
+
+def test_a_group_begins_where_it_is_told_and_not_where_each_worker_would(config, digits, copy_of):
+    folder = copy_of(up_to=STEPS)
+    told = train(config, digits, folder, start=4)
+    assert (told.result.resumed_from, told.result.step) == (4, STEPS)
+    CheckpointStore(folder).path(4).unlink(missing_ok=True)
+    with pytest.raises(ModelError, match=r"is not to be seen here; --model-dir must be a folder"):
+        train(config, digits, folder, start=4)
+
+
 def test_a_save_that_breaks_off_leaves_the_older_checkpoints_and_nothing_else(config, copy_of, monkeypatch):
     folder = copy_of(up_to=6)
     store, networks = CheckpointStore(folder, keep=1), build_networks(config)
