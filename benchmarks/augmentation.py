@@ -1,7 +1,8 @@
 """Does augmentation with synthetic digits help a classifier? Accuracy on real digits, arm by arm and size by size.
 
-    python benchmarks/augmentation.py --dataset mnist.npz [--out runs/augmentation] [--sizes 10,50,...] [--seeds 0,1,2]
-        [--arms real,affine,...] [--classifier-steps N] [--generator-steps 1000] [--preset fast] [--threads N]
+    python benchmarks/augmentation.py [--dataset mnist.npz] [--out runs/augmentation] [--sizes 10,50,...]
+        [--seeds 0,1,2] [--arms real,affine,...] [--classifier-steps N] [--generator-steps 1000] [--preset fast]
+        [--threads N] [--draw]
 
 A run is one arm on N real digits with one seed. The seed chooses the digits (as `gangen train --limit N --seed
 SEED` does), the classifier's first weights and the order. The arms of a size train the same network, the CAS
@@ -12,7 +13,7 @@ by the product's own loop on those same N digits and no others; where they are a
 ships, and "own" is "shipped".
 
 OUT/results.jsonl gets a line a run, OUT/generators a folder a generator. The same command does only what is missing,
-after a Ctrl-C too. It ends with a table and OUT/accuracy.svg, of the runs it was asked for.
+after a Ctrl-C too. It ends with a table and OUT/accuracy.svg of the runs it was asked for; --draw does that alone.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import argparse
 import json
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,37 +78,29 @@ class Run:
 
 
 class Results:
-    """The runs that are done, a JSON line each; a line that a kill cut short does not count."""
+    """The runs that are done, a JSON line each."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.lines: list[dict[str, Any]] = []
+        self._lines: list[dict[str, Any]] = []
         if path.is_file():
-            whole = path.read_text().rpartition("\n")[0]
-            self.lines = [json.loads(line) for line in whole.splitlines()]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replace_on_success(path) as temporary:
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
+            self._lines = [json.loads(line) for line in path.read_text().splitlines()]
 
     def find(self, run: Run) -> dict[str, Any] | None:
         """Return the line of a run; None where it is missing."""
-        return next((line for line in self.lines if line["run"] == _fields(run)), None)
+        return next((line for line in self._lines if line["run"] == asdict(run)), None)
 
     def add(self, run: Run, **found: Any) -> None:
-        """Write a run's line."""
-        line = {"run": _fields(run), **found}
-        with self._path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-        self.lines.append(line)
+        """Write a run's line; a kill leaves the file as it was before."""
+        self._lines.append({"run": asdict(run), **found})
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with replace_on_success(self._path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in self._lines))
 
 
-def _fields(run: Run) -> dict[str, Any]:
-    return {name: getattr(run, name) for name in run.__dataclass_fields__}
-
-
-def planned_runs(options: argparse.Namespace, whole: int) -> Iterator[Run]:
+def planned_runs(options: argparse.Namespace) -> Iterator[Run]:
     """Return the runs in the order they are done: a seed after the other, sizes from small to large."""
-    sizes = sorted({min(int(size), whole) for size in options.sizes.split(",")})
+    sizes = sorted({int(size) for size in options.sizes.split(",")})
     for seed in map(int, options.seeds.split(",")):
         for size in sizes:
             for arm in options.arms.split(","):
@@ -227,27 +220,13 @@ def accuracies(lines: list[dict[str, Any]]) -> dict[str, dict[int, list[float]]]
     return found
 
 
-def main() -> None:
-    """Do what is missing, then print the table and draw the chart."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--dataset", required=True)
-    parser.add_argument("--out", type=Path, default=Path("runs/augmentation"))
-    parser.add_argument("--sizes", default="10,50,100,500,1000,5000,60000")
-    parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--arms", default=",".join(ARMS))
-    parser.add_argument("--classifier-steps", type=int)
-    parser.add_argument("--generator-steps", type=int, default=1000)
-    parser.add_argument("--preset", default="fast")
-    parser.add_argument("--threads", type=int)
-    options = parser.parse_args()
-    whole, test = load_training_set(options.dataset), load_test_set(options.dataset)
-    results = Results(options.out / "results.jsonl")
-    runs = list(planned_runs(options, len(whole.labels)))
+def carry_out_missing(runs: list[Run], results: Results, options: argparse.Namespace) -> None:
+    """Carry out the runs that have no line yet."""
     missing = [run for run in runs if results.find(run) is None]
-    if missing:
-        configure_tensorflow(threads=options.threads, use_gpus=False)
+    if not missing:
+        return
+    configure_tensorflow(threads=options.threads, use_gpus=False)
+    whole, test = load_training_set(options.dataset), load_test_set(options.dataset)
     for number, run in enumerate(missing, 1):
         found = carry_out(run, whole, test, options)
         results.add(run, **found, device=device_facts())
@@ -257,9 +236,30 @@ def main() -> None:
             f"({took:.0f} s of CPU)",
             flush=True,
         )
-    lines = [line for run in runs if (line := results.find(run))]
-    print(draw_table(accuracies(lines)))
-    (options.out / "accuracy.svg").write_text(draw_chart(accuracies(lines)))
+
+
+def main() -> None:
+    """Do what is missing, then print the table and draw the chart."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--out", type=Path, default=Path("runs/augmentation"))
+    parser.add_argument("--sizes", default="10,50,100,500,1000,5000,60000")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--arms", default=",".join(ARMS))
+    parser.add_argument("--classifier-steps", type=int)
+    parser.add_argument("--generator-steps", type=int, default=1000)
+    parser.add_argument("--preset", default="fast")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--draw", action="store_true")
+    options = parser.parse_args()
+    runs, results = list(planned_runs(options)), Results(options.out / "results.jsonl")
+    if not options.draw:
+        carry_out_missing(runs, results, options)
+    done = accuracies([line for run in runs if (line := results.find(run))])
+    print(draw_table(done))
+    (options.out / "accuracy.svg").write_text(draw_chart(done))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.tf
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 TINY = [
-    "--dataset", "digits", "--preset", "tiny", "--sizes", "10,9999", "--seeds", "4", "--arms", "affine,own+affine",
+    "--dataset", "digits", "--preset", "tiny", "--sizes", "10,1500", "--seeds", "4", "--arms", "affine,own+affine",
     "--classifier-steps", "2", "--generator-steps", "2",
 ]  # fmt: skip
 
@@ -55,8 +55,7 @@ def test_a_rerun_does_only_what_is_missing_and_draws_again(augmentation, monkeyp
     assert trained.training["config"]["dataset_digest"] == ten.digest()
     assert trained.training["config"]["limit"] == 10
 
-    # A kill in the middle of the second line, with the lines after it not yet there: its generator is trained already.
-    results.write_text(whole[: whole.index("\n") + 40])
+    results.write_text(whole[: whole.index("\n") + 1])
     ran = []
     once = augmentation.carry_out
     monkeypatch.setattr(augmentation, "own_generator", lambda *_: "pretrained")
@@ -77,8 +76,14 @@ def test_a_rerun_does_only_what_is_missing_and_draws_again(augmentation, monkeyp
     assert capsys.readouterr().out.count("\n| ") == 3
     ET.parse(tmp_path / "accuracy.svg")
 
-    monkeypatch.setattr(sys, "argv", [*sys.argv, "--classifier-steps", "3"])
-    with pytest.raises(TypeError):  # other steps are other runs, none of which is there
+    asked = [*sys.argv, "--seeds", "4,5"]
+    monkeypatch.setattr(sys, "argv", [*asked, "--draw"])
+    augmentation.main()  # what is there, and nothing is done for what is not
+    monkeypatch.setattr(sys, "argv", asked)
+    with pytest.raises(TypeError):
+        augmentation.main()
+    monkeypatch.setattr(sys, "argv", [*asked, "--draw", "--classifier-steps", "3"])
+    with pytest.raises(ValueError, match="no run is done"):  # other steps are other runs
         augmentation.main()
 
 
@@ -105,7 +110,7 @@ def test_a_size_is_trained_for_as_many_steps_as_the_cas_takes_or_as_were_asked_f
             dataset="a/mnist.npz", sizes="60000,10,10", seeds="0,1", arms="real,own",
             classifier_steps=asked, generator_steps=7, preset="fast",
         )  # fmt: skip
-        runs = list(augmentation.planned_runs(options, 60_000))
+        runs = list(augmentation.planned_runs(options))
         assert [(run.seed, run.size, run.arm) for run in runs[:4]] == [
             (0, 10, "real"), (0, 10, "own"), (0, 60_000, "real"), (0, 60_000, "own"),
         ]  # fmt: skip
