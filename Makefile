@@ -35,7 +35,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run env test test-slow test-cluster lint format lock clean force
+.PHONY: help run env test test-slow test-cluster bench lint format lock clean force
 
 ##@ Use
 run: $(RUN_ENV) ## Write 1,000,000 labelled digits to data/digits-1m (COUNT=, OUT=, ARGS=)
@@ -52,6 +52,9 @@ test-slow: $(DEV_ENV) ## Run the slow tests: a million rows, faults at every poi
 
 test-cluster: $(DEV_ENV) ## Run jobs on several hosts made of network namespaces while hosts fail; needs root (ARGS=)
 	$(BIN)/python -m pytest tests/cluster $(ARGS)
+
+bench: $(DEV_ENV) ## Measure everything of docs/performance.md into data/bench, half an hour (ARGS=--quick)
+	$(BIN)/python -m benchmarks.bench $(ARGS)
 
 lint: $(DEV_ENV) ## Check style, formatting, types and spelling; change nothing
 	$(BIN)/python -m ruff check .

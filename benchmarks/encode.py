@@ -1,7 +1,9 @@
-"""Rows a second of encoding and writing, on one core: `python benchmarks/encode.py [--rows N] [--json]`.
+"""Rows a second of encoding and writing, on one core.
 
-The images are soft rings (some 290 bytes as PNG), the same in every run; `--npz` takes
-real ones in Keras' layout. Each stage is timed alone; the best of `--repeats` counts, in CPU seconds of this
+    python -m benchmarks.encode [--rows 50000] [--repeats 3] [--digits | --npz FILE] [--json FILE]
+
+The images are soft rings (some 290 bytes as PNG), the same in every run; `--digits` takes the shipped generator's,
+`--npz` real ones in Keras' layout. Each stage is timed alone; the best of `--repeats` counts, in CPU seconds of this
 process, and a writer's time includes closing the file. Nothing else should run meanwhile.
 """
 
@@ -9,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import tempfile
 import time
 from functools import partial
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
-import pyarrow as pa
 
 from ganmodel.latents import BLOCK_ROWS
 from jobs.writers import FORMATS
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jobs.writers import Format
     from jobs.writers.encode import EncodedRows
 
 CLASS_NAMES = tuple("0123456789")
@@ -44,6 +45,16 @@ def draw_images(count: int) -> NDArray[np.uint8]:
     distance = np.abs(np.hypot(x - cx, (y - cy) * flat) - bend)
     images: NDArray[np.uint8] = (np.clip(1.5 - distance / width, 0, 1) * 255).astype(np.uint8)
     return images
+
+
+def digits(count: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Return the first `count` digits of the shipped generator and their labels; whole blocks."""
+    from ganmodel.labels import parse_labels
+    from ganmodel.sampler import Sampler
+
+    sampler, labels = Sampler("pretrained", threads=None, use_gpus=False), parse_labels("balanced")
+    blocks = [sampler.draw(0, block, labels) for block in range(count // BLOCK_ROWS)]
+    return np.concatenate([x for x, _ in blocks]), np.concatenate([y for _, y in blocks])
 
 
 def load_images(path: Path, count: int) -> NDArray[np.uint8]:
@@ -69,8 +80,8 @@ def encode(
     return [encode_rows(images[cut], labels[cut], cut.start, encoding) for cut in cuts]
 
 
-def write(format_name: str, path: Path, blocks: list[EncodedRows], encoding: ImageEncoding) -> None:
-    writer = FORMATS[format_name].open(path, image_encoding=encoding, class_names=CLASS_NAMES)
+def write(kind: Format, paths: list[Path], blocks: list[EncodedRows], encoding: ImageEncoding) -> None:
+    writer = kind.open(*paths, image_encoding=encoding, class_names=CLASS_NAMES)
     for block in blocks:
         writer.append(block)
     writer.close()
@@ -97,41 +108,39 @@ def measure(images: NDArray[np.uint8], repeats: int, folder: Path) -> list[dict[
         size_bytes = sum(len(block.data) for block in blocks)
         add("encode", encoding, size_bytes, partial(encode, images, labels, encoding))
         for name, kind in FORMATS.items():
-            path = folder / f"{name}-{encoding}"
-            write(name, path, blocks, encoding)
-            size_bytes = path.stat().st_size
-            add(f"write {name}", encoding, size_bytes, partial(write, name, path, blocks, encoding))
-            add(f"count {name}", encoding, size_bytes, partial(kind.count_rows, path))
+            if kind.stored_as(encoding) != encoding:
+                continue
+            paths = [folder / f"{name}-{encoding}-{key}" for key in kind.keys]
+            write(kind, paths, blocks, encoding)
+            size_bytes = sum(path.stat().st_size for path in paths)
+            add(f"write {name}", encoding, size_bytes, partial(write, kind, paths, blocks, encoding))
+            add(f"count {name}", encoding, size_bytes, partial(kind.count_rows, *paths))
     return lines
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--rows", type=int, default=50_000, help="rows of each measurement, whole blocks of 1,000"
     )
     parser.add_argument("--repeats", type=int, default=3, help="times each stage runs; the best counts")
+    parser.add_argument("--digits", action="store_true", help="the shipped generator's digits")
     parser.add_argument("--npz", type=Path, help="real images, x_train of a file in Keras' layout")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    images = load_images(args.npz, args.rows) if args.npz else draw_images(args.rows)
+    if args.digits:
+        images = digits(args.rows)[0]
+    else:
+        images = load_images(args.npz, args.rows) if args.npz else draw_images(args.rows)
     with tempfile.TemporaryDirectory() as folder:
         lines = measure(images, args.repeats, Path(folder))
-    if args.json:
-        print(
-            json.dumps(
-                {
-                    "rows": args.rows,
-                    "python": platform.python_version(),
-                    "pyarrow": pa.__version__,
-                    "stages": lines,
-                }
-            )
-        )
-        return
     print(f"{'stage':16} {'images':6} {'rows/s':>12} {'bytes/row':>10}")
     for line in lines:
         print(f"{line['stage']:16} {line['images']:6} {line['rows_per_s']:>12,} {line['bytes_per_row']:>10,}")
+    if args.json:
+        args.json.write_text(json.dumps({"rows": args.rows, "stages": lines}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

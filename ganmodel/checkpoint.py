@@ -35,6 +35,7 @@ class CheckpointStore:
         self._folder = model_dir / "checkpoints"
         self._config_path = model_dir / CONFIG_FILE
         self._keep = keep
+        self._config_digest = ""
 
     def steps(self) -> list[int]:
         """Return the steps there are checkpoints of, ascending."""
@@ -64,12 +65,13 @@ class CheckpointStore:
             ) from err
 
     def check(self, config: TrainConfig, resume: Resume) -> int:
-        """Return the step to continue at, 0 for a new run.
+        """Return the step to continue at, 0 for a new run; what is saved and restored from here on is of `config`.
 
         Raises:
             SpecError: the directory holds a run of another configuration, or nothing where `resume` insists.
             ModelError: it holds checkpoints and no configuration.
         """
+        self._config_digest = config.content_digest()
         if resume == "fresh":
             return 0
         steps, old = self.steps(), self.config()
@@ -113,7 +115,9 @@ class CheckpointStore:
                 f"step {step}: {bad[0]} is no longer a number; the last good checkpoint is step "
                 f"{max(self.steps(), default=0)}; try a lower --learning-rate or a higher --gamma with --fresh"
             )
-        save_arrays(self.path(step), arrays, note=json.dumps({"step": step}))
+        save_arrays(
+            self.path(step), arrays, note=json.dumps({"step": step, "config_digest": self._config_digest})
+        )
         for old in self.steps()[: -self._keep]:
             self.path(old).unlink(missing_ok=True)
         return self.path(step)
@@ -122,14 +126,20 @@ class CheckpointStore:
         """Load the checkpoint of `step` into the networks.
 
         Raises:
-            ModelError: it is damaged or of other networks.
+            SpecError: it was written by a run of another configuration.
+            ModelError: it is not there, damaged or of other networks.
         """
+        if not self.path(step).is_file():
+            raise ModelError(
+                f"{self.path(step)}: is not to be seen here; --model-dir must be a folder that every worker sees"
+            )
         try:
-            arrays, _ = load_arrays(self.path(step))
+            arrays, note = load_arrays(self.path(step))
         except ModelError as err:
             older = [s for s in self.steps() if s < step]
             remedy = f"delete it to continue from step {older[-1]}" if older else "start over with --fresh"
             raise ModelError(f"{self.path(step)}: the checkpoint is damaged; {remedy}") from err
+        self._check_origin(step, note)
         variables = networks.variables()
         if arrays.keys() != variables.keys():
             odd = sorted(arrays.keys() ^ variables.keys())[0]
@@ -138,3 +148,15 @@ class CheckpointStore:
             if tuple(variable.shape) != arrays[name].shape:
                 raise ModelError(f"{self.path(step)}: '{name}' has shape {list(arrays[name].shape)}")
             variable.assign(np.asarray(arrays[name]))
+
+    def _check_origin(self, step: int, note: str) -> None:
+        """Refuse a checkpoint that says it is of another configuration; those of old versions say nothing."""
+        try:
+            origin = str(json.loads(note or "{}").get("config_digest", ""))
+        except (ValueError, AttributeError):
+            origin = ""
+        if origin and self._config_digest and origin != self._config_digest:
+            raise SpecError(
+                f"{self.path(step)}: is of configuration {origin[:12]}, the run has {self._config_digest[:12]}; give "
+                "the options it was trained with, --fresh to start over, or another --model-dir"
+            )

@@ -145,13 +145,39 @@ def train_classifier(
         on_step: called with (steps taken, last loss) every `STEPS_A_CALL` steps.
     """
     batches = BatchSource(training_set, global_batch=batch_size, seed=seed)
+    train_on_batches(
+        network,
+        lambda step: batches.slice(step, tf.constant(0), 1),
+        steps=steps,
+        peak=peak,
+        on_step=on_step,
+    )
+
+
+def train_on_batches(
+    network: keras.Model,
+    batch_of: Callable[[Any], tuple[Any, Any]],
+    *,
+    steps: int,
+    peak: float,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
+) -> None:
+    """Train a classifier as `train_classifier` does, on batches of one's own making.
+
+    Args:
+        network: see there.
+        batch_of: from a step, scalar int64, to images [B, 28, 28, 1] float32 in [-1, 1] and labels [B] int32; traced.
+        steps: see there.
+        peak: see there.
+        on_step: see there.
+    """
     logits = keras.Model(network.inputs, network.outputs[0])
     weights = logits.trainable_variables
     optimizer = keras.optimizers.Adam(OneCycle(peak, steps))
     optimizer.build(weights)
 
     def take(step: Any) -> Any:
-        image_BHWC, label_B = batches.slice(step, tf.constant(0), 1)
+        image_BHWC, label_B = batch_of(step)
         with tf.GradientTape() as tape:
             logits_BK = logits(image_BHWC * 0.5 + 0.5, training=True)
             loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(label_B, logits_BK))

@@ -161,7 +161,8 @@ class TrainConfig(FrozenModel):
         generator: the generator's shape.
         discriminator: the discriminator's shape.
         dataset: name of the training set, as recorded in the model.
-        dataset_digest: SHA-256 of the training images and labels.
+        dataset_digest: SHA-256 of the training images and labels, of those that were kept.
+        limit: images of the data set that were kept, see `ganmodel.data.stratified_subset`; None for all.
         steps: optimizer steps of each network.
         batch_size: images per step over all replicas (the global batch).
         learning_rate: Adam's, constant until `decay_start`, then linear to 1/20 of it.
@@ -170,7 +171,7 @@ class TrainConfig(FrozenModel):
             computed.
         ema_decay: decay of the generator's moving average, ramped up over the first steps; 0 exports the generator
             as it is.
-        seed: of the initial weights, the order of the data and the latents.
+        seed: of the initial weights, the order of the data, the latents, and of which images a limit keeps.
         precision: Keras dtype policy of both networks.
         loss: a row of `ganmodel.losses.LOSSES`.
         adam_betas: Adam's decay of the mean and of the square of the gradients. (0, 0.99) is R3GAN's, train.py,
@@ -195,6 +196,7 @@ class TrainConfig(FrozenModel):
     loss: LossName = "relativistic"
     adam_betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.0, 0.99)
     joint: bool = False
+    limit: Annotated[int, Field(ge=1)] | None = None
 
     def differences(self, other: TrainConfig) -> list[str]:
         """Return one phrase a differing field, `field: mine -> theirs`, nested fields dotted."""

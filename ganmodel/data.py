@@ -103,6 +103,38 @@ def load_test_set(source: str) -> TrainingSet:
     return _load(source, "test")
 
 
+def stratified_subset(training_set: TrainingSet, limit: int, seed: int) -> TrainingSet:
+    """Return some images of a set, drawn at random within each label, as many of each as its share of the whole.
+
+    Every label gets one first, the others are given out by Sainte-Lague's rule (the j-th image of a label with n
+    images is due at (j - 1/2) / n). So a smaller subset of the same seed is part of a larger one.
+
+    Args:
+        training_set: the whole.
+        limit: images to keep; all of them return the whole as it is.
+        seed: of the draw, in [0, 2**31).
+
+    Returns:
+        The subset, its images in the order of the whole.
+
+    Raises:
+        DataError: `limit` is below one image a label or above what there is.
+    """
+    labels = training_set.labels
+    if not NUM_CLASSES <= limit <= len(labels):
+        raise DataError(
+            f"--limit: must be from {NUM_CLASSES}, one image a label, to the {len(labels):,} of the training "
+            f"split of {training_set.name}, got {limit:,}"
+        )
+    order = np.random.Generator(np.random.Philox(key=[seed, 0])).permutation(len(labels))
+    due = np.empty(len(labels))
+    for rows in (order[labels[order] == k] for k in range(NUM_CLASSES)):
+        due[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
+        due[rows[:1]] = 0
+    kept = np.sort(np.lexsort((labels, due))[:limit])
+    return TrainingSet(name=training_set.name, images=training_set.images[kept], labels=labels[kept])
+
+
 def _load(source: str, split: Split) -> TrainingSet:
     if needs_download(source):
         images, labels = _from_keras(source, split)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganmodel.device import configure_tensorflow, device_facts
 from ganmodel.errors import ModelError
+from ganmodel.inference import drawing_graph
 from ganmodel.latents import BLOCK_ROWS, draw_block
 from ganmodel.model_dir import WEIGHTS_FILE, read_model, resolve_model_dir
 from ganmodel.weights import load_arrays
@@ -73,13 +74,8 @@ class Sampler:
         self.info = read_model(model)
         tf = configure_tensorflow(threads=threads, use_gpus=use_gpus)
         network = load_generator(model, self.info, precision)
-
-        def images(z_BZ: Any, label_B: Any) -> Any:
-            pixel = network([z_BZ, label_B], training=False)[..., 0] * 127.5 + 127.5
-            return tf.cast(tf.round(tf.clip_by_value(pixel, 0.0, 255.0)), tf.uint8)
-
         self._images = tf.function(
-            images,
+            drawing_graph(network, self.info.generator),
             input_signature=[
                 tf.TensorSpec([BLOCK_ROWS, self.info.generator.latent_dim], tf.float32),
                 tf.TensorSpec([BLOCK_ROWS], tf.int32),

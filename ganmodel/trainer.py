@@ -37,6 +37,7 @@ class TrainOptions:
         model_dir: folder of the checkpoints, logs and the exported model.
         strategy: of `tf.distribute`; multi-worker reads TF_CONFIG.
         resume: see `ganmodel.checkpoint.Resume`.
+        start: the step to continue at, which a group's workers must agree on; None takes the last checkpoint seen here.
         checkpoint_every_steps: steps between checkpoints.
         sample_every_steps: steps between sample sheets.
         log_every_steps: steps a line of metrics.jsonl averages over at most; every checkpoint ends a line.
@@ -49,6 +50,7 @@ class TrainOptions:
     model_dir: Path
     strategy: Strategy = "one-device"
     resume: Resume = "auto"
+    start: int | None = None
     checkpoint_every_steps: int = 500
     sample_every_steps: int = 500
     log_every_steps: int = 50
@@ -146,7 +148,8 @@ def _train(
     should_stop: Callable[[], bool],
 ) -> TrainResult:
     store = CheckpointStore(options.model_dir, keep=options.keep_checkpoints)
-    start = store.check(config, options.resume)
+    seen = store.check(config, options.resume)
+    start = seen if options.start is None else options.start
     tf = configure_tensorflow(logical_cpus=options.logical_cpus, use_gpus=options.use_gpus)
     strategy = make_strategy(tf, options.strategy)
     replicas = strategy.num_replicas_in_sync

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from ganmodel.config import FrozenModel
+from ganmodel.config import DrawPrecision, FrozenModel
 from ganmodel.errors import SpecError
 from ganmodel.labels import parse_labels
 from ganmodel.model_dir import PRETRAINED, read_model
 from ganmodel.rows import MAX_ROWS
+from jobs.checks import absolute_place
+from jobs.hands_file import read_hands
 from jobs.reading import open_dataset
 
 if TYPE_CHECKING:
@@ -36,13 +38,16 @@ class PreviewSpec(FrozenModel):
     """A sheet of digits.
 
     Attributes:
-        kind: `grid` of labels by seeds, `rows` of a data set that are computed, or of one on disk (`data`).
+        kind: `grid` of labels by seeds, `rows` of a data set that are computed, or of one on disk (`data`), or `hands`
+            of a file.
         model: folder of the model, or `pretrained`.
         labels: `grid`: the labels, one a line of the sheet.
         seeds: `grid`: the seeds, one a column; the hand is that of row 0 of each.
         seed: `rows`: of the data set.
         rule: `rows`: its label rule.
         truncation: psi in (0, 1].
+        precision: `rows`: what they are drawn in.
+        hands: `hands`: a file that `gangen explore` gave.
         data: `data`: folder of the data set.
         first_row: `rows` and `data`: the first.
         end_row: and the one after the last.
@@ -51,13 +56,15 @@ class PreviewSpec(FrozenModel):
         scale: pixels of the PNG for one of the digit.
     """
 
-    kind: Literal["grid", "rows", "data"]
+    kind: Literal["grid", "rows", "data", "hands"]
     model: str = PRETRAINED
     labels: tuple[int, ...] = ()
     seeds: tuple[Seed, ...] = ()
     seed: Seed = 0
     rule: str = "balanced"
     truncation: Truncation = 1.0
+    precision: DrawPrecision = "float32"
+    hands: str | None = None
     data: str | None = None
     first_row: Row = 0
     end_row: int = 0
@@ -67,7 +74,7 @@ class PreviewSpec(FrozenModel):
 
     @property
     def num_digits(self) -> int:
-        """Return how many digits the sheet shows."""
+        """Return how many digits a grid or rows show."""
         return len(self.labels) * len(self.seeds) if self.kind == "grid" else self.end_row - self.first_row
 
 
@@ -144,6 +151,8 @@ def preview_spec(
     rows: str | None,
     data: str | None,
     truncation: float | None,
+    precision: str | None,
+    hands: str | None,
     out: str | None,
     columns: int | None,
     scale: int | None,
@@ -160,11 +169,14 @@ def preview_spec(
         _refuse({"--scale": scale}, "is for a PNG; give --out FILE")
     asked = None if rows is None else parse_range(rows, "--rows", MAX_ROWS - 1)
     common: dict[str, Any] = {"out": target, "scale": scale or DEFAULT_SCALE}
+    drawn = {"--seed": seed, "--seeds": seeds, "--labels": labels, "--truncation": truncation}
+    drawn["--precision"] = precision
+    if hands is not None:
+        _refuse({"--data": data, "--rows": rows} | drawn, "is for other digits than those of --hands")
     if data is not None:
-        drawn = {"--seed": seed, "--seeds": seeds, "--labels": labels, "--truncation": truncation}
         drawn["--model"] = None if model == PRETRAINED else model
         _refuse(drawn, "is of digits to be drawn; those of --data are there already")
-        path = absolute(data, "--data")
+        path = absolute_place(data, "--data")
         num_rows = open_dataset(path).num_rows
         first, end = asked or (0, min(100, num_rows))
         if end > num_rows:
@@ -175,19 +187,33 @@ def preview_spec(
     path = model if model == PRETRAINED else absolute(model, "--model")
     info = read_model(path)
     common |= {"model": path, "truncation": 1.0 if truncation is None else truncation}
+    if hands is not None:
+        file = absolute(hands, "--hands")
+        return PreviewSpec(
+            **common, kind="hands", hands=file, columns=columns or min(10, len(read_hands(file, info)))
+        )
     if asked is not None:
         _refuse({"--seeds": seeds}, "is for a grid; the rows of --rows are those of one --seed")
         rule = str(parse_labels("balanced" if labels is None else labels, info.generator.num_classes))
         sheet = {"kind": "rows", "seed": seed or 0, "rule": rule, "first_row": asked[0], "end_row": asked[1]}
-        return PreviewSpec(**common, **sheet, columns=columns or 10)
+        return PreviewSpec(**common, **sheet, precision=_precision(precision), columns=columns or 10)
     _refuse({"--seed": seed}, "is for --rows; the seeds of a grid are --seeds, as in 0:10")
+    _refuse({"--precision": precision}, "is for --rows; a grid is drawn in float32")
     chosen = parse_label_list("balanced" if labels is None else labels, info)
-    hands = parse_list("0:10" if seeds is None else seeds, "--seeds", MAX_SEED)
-    if len(chosen) * len(hands) > MAX_DIGITS:
+    chosen_seeds = parse_list("0:10" if seeds is None else seeds, "--seeds", MAX_SEED)
+    if len(chosen) * len(chosen_seeds) > MAX_DIGITS:
         raise SpecError(
-            f"--labels and --seeds: at most {MAX_DIGITS:,} digits, got {len(chosen) * len(hands):,}"
+            f"--labels and --seeds: at most {MAX_DIGITS:,} digits, got {len(chosen) * len(chosen_seeds):,}"
         )
-    return PreviewSpec(**common, kind="grid", labels=chosen, seeds=hands, columns=columns or len(hands))
+    return PreviewSpec(
+        **common, kind="grid", labels=chosen, seeds=chosen_seeds, columns=columns or len(chosen_seeds)
+    )
+
+
+def _precision(text: str | None) -> DrawPrecision:
+    if text is not None and text not in get_args(DrawPrecision):
+        raise SpecError(f"--precision: must be one of {', '.join(get_args(DrawPrecision))}, got '{text}'")
+    return "bfloat16" if text == "bfloat16" else "float32"
 
 
 def _refuse(options: dict[str, Any], reason: str) -> None:

@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganmodel.errors import SpecError
+from jobs.specs import Placement
+from jobs.storage import open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+_OWN_OPTIONS = {"CPU": "--cpus-per-worker", "GPU": "--gpus-per-worker"}
 
 
 def absolute(path: str, option: str) -> str:
@@ -24,6 +28,20 @@ def absolute(path: str, option: str) -> str:
         return str(Path(path).expanduser().absolute())
     except RuntimeError as err:
         raise SpecError(f"{option}: {path} names no user's home ({err})") from err
+
+
+def absolute_place(place: str, option: str) -> str:
+    """Return a data set's place in the one form that specs and job ids hold: an absolute path, or a URL's plain form.
+
+    Raises:
+        SpecError: it is no place that a data set can be in.
+    """
+    if "://" not in place:
+        return absolute(place, option)
+    try:
+        return open_storage(place).url
+    except SpecError as err:
+        raise SpecError(str(err).replace("--out", option, 1)) from err
 
 
 def one_of(option: str, value: str, choices: Collection[str]) -> None:
@@ -44,3 +62,39 @@ def in_range(option: str, value: float | None, above: float, most: float) -> Non
     """
     if value is not None and not (math.isfinite(value) and above < value <= most):
         raise SpecError(f"{option}: must be above {above:g} and at most {most:g}, got {value:g}")
+
+
+def resources(text: str) -> tuple[tuple[str, float], ...]:
+    """Return (name, amount) of resources written as `NAME=AMOUNT,...`; nothing for nothing.
+
+    Raises:
+        SpecError: they cannot be read, or have an option of their own.
+    """
+    pairs = [part.strip().partition("=") for part in text.split(",")] if text.strip() else []
+    found: dict[str, float] = {}
+    for name, _, amount in pairs:
+        if name in _OWN_OPTIONS:
+            raise SpecError(f"--resources: {name} has an option of its own, {_OWN_OPTIONS[name]}")
+        if not name or name in found or not _is_amount(amount):
+            raise SpecError(
+                f"--resources: cannot read '{text}'; write a name and an amount above 0, as in fast_disk=1,rack7=0.5"
+            )
+        found[name] = float(amount)
+    return tuple(sorted(found.items()))
+
+
+def _is_amount(text: str) -> bool:
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False
+
+
+def placement(workers: int | None, cpus: float | None, gpus: float | None, needs: str) -> Placement:
+    """Return who does a job, from the options of its command.
+
+    Raises:
+        SpecError: it cannot be as asked.
+    """
+    in_range("--cpus-per-worker", cpus, 0, 1024)
+    return Placement(workers=workers, cpus=cpus, gpus=gpus, resources=resources(needs))

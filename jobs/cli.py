@@ -11,7 +11,19 @@ from jobs.cli_art import POSTER_EXAMPLE, PREVIEW_EXAMPLE, WALK_EXAMPLE, poster, 
 from jobs.cli_dataset import EXPORT_EXAMPLE, STATUS_EXAMPLE, VERIFY_EXAMPLE, export, status, verify
 from jobs.cli_evaluate import EVALUATE_EXAMPLE, EXTRACTORS_EXAMPLE, evaluate, train_extractors
 from jobs.cli_jobs import jobs_app
-from jobs.cli_options import Address, DryRun, ImageHasGangen, Json, NoWait, run_options
+from jobs.cli_model import EXPLORE_EXAMPLE, explore, model_app
+from jobs.cli_options import (
+    Address,
+    CpusPerWorker,
+    DryRun,
+    GpusPerWorker,
+    ImageHasGangen,
+    Json,
+    NoWait,
+    Resources,
+    run_options,
+)
+from jobs.cli_train import TRAIN_EXAMPLE, train
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C or SIGTERM, Typer's own and ours."""
@@ -109,13 +121,11 @@ def generate(
     ] = False,
     workers: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=100_000, metavar="N", help="Actors, one core each. Default: all cores there are."
-        ),
+        typer.Option(min=1, max=100_000, metavar="N", help="Actors. Default: as many as there is room for."),
     ] = None,
-    gpus_per_worker: Annotated[
-        float, typer.Option(min=0, max=64, metavar="G", help="GPUs of an actor, may be a fraction.")
-    ] = 0.0,
+    cpus_per_worker: CpusPerWorker = None,
+    gpus_per_worker: GpusPerWorker = None,
+    resources: Resources = "",
     address: Address = None,
     no_wait: NoWait = False,
     image_has_gangen: ImageHasGangen = False,
@@ -127,6 +137,7 @@ def generate(
     The data set is a function of model, seed, labels and count: any number of workers writes the same rows. The
     same command again does only what is missing.
     """
+    from jobs.checks import placement
     from jobs.requests_generate import generate_spec
     from jobs.submit import run_generate
 
@@ -145,109 +156,13 @@ def generate(
             splits=splits,
             extend=extend,
             repair=repair,
-            workers=workers,
-            gpus_per_worker=gpus_per_worker,
+            placement=placement(workers, cpus_per_worker, gpus_per_worker, resources),
         ),
         run_options(address, no_wait, dry_run, as_json, image_has_gangen),
     )
 
 
-@app.command(
-    epilog="\b\nExample:\n  gangen train --dataset digits --preset tiny --steps 500 --model-dir runs/first"
-)
-def train(
-    dataset: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="mnist, fashion_mnist, digits (no network needed), or the path of an .npz."
-        ),
-    ] = "mnist",
-    model_dir: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Folder of the model. Default: runs/DATASET-PRESET.")
-    ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=100_000_000, metavar="N", help="Optimizer steps. Default: the preset's epochs."
-        ),
-    ] = None,
-    epochs: Annotated[
-        float | None, typer.Option(metavar="N", help="Passes over the data, instead of --steps.")
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=65_536, metavar="N", help="Images a step over all replicas. Default: the preset's."
-        ),
-    ] = None,
-    preset: Annotated[str, typer.Option(metavar="NAME", help="fast, best, tiny or tutorial.")] = "fast",
-    learning_rate: Annotated[
-        float | None, typer.Option(metavar="RATE", help="Adam's peak rate. Default: the preset's.")
-    ] = None,
-    gamma: Annotated[
-        float | None,
-        typer.Option(metavar="G", help="Weight of the R1 and R2 penalties. Default: the preset's."),
-    ] = None,
-    precision: Annotated[str, typer.Option(metavar="NAME", help="auto, float32 or mixed_bfloat16.")] = "auto",
-    strategy: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, one-device, mirrored or multi-worker.")
-    ] = "auto",
-    workers: Annotated[
-        int, typer.Option(min=1, max=1024, metavar="N", help="Ray workers of a multi-worker training.")
-    ] = 1,
-    gpus_per_worker: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=64, metavar="N", help="GPUs of a worker. Default: one where the cluster has any."
-        ),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**31 - 1, metavar="N", help="Seed of weights, data order and latents.")
-    ] = 0,
-    resume: Annotated[
-        bool | None,
-        typer.Option(
-            "--resume/--fresh", help="Insist on a checkpoint, or start over. Default: resume if there is one."
-        ),
-    ] = None,
-    checkpoint_every: Annotated[
-        int, typer.Option(min=1, metavar="STEPS", help="Steps between checkpoints.")
-    ] = 500,
-    address: Address = None,
-    no_wait: NoWait = False,
-    image_has_gangen: ImageHasGangen = False,
-    dry_run: DryRun = False,
-    as_json: Json = False,
-) -> None:
-    """Train a class-conditional GAN and export its generator.
-
-    The same command again resumes from the last checkpoint. Ctrl-C and SIGTERM write one before they stop.
-    """
-    from jobs.requests import train_spec
-    from jobs.submit import run_train
-
-    run_train(
-        train_spec(
-            dataset=dataset,
-            model_dir=model_dir,
-            steps=steps,
-            epochs=epochs,
-            batch_size=batch_size,
-            preset=preset,
-            learning_rate=learning_rate,
-            gamma=gamma,
-            precision=precision,
-            strategy=strategy,
-            workers=workers,
-            gpus_per_worker=gpus_per_worker,
-            seed=seed,
-            resume=resume,
-            checkpoint_every=checkpoint_every,
-        ),
-        run_options(address, no_wait, dry_run, as_json, image_has_gangen),
-    )
-
-
+app.command(epilog=f"\b\nExample:\n  {TRAIN_EXAMPLE}")(train)
 app.command(epilog=f"\b\nExample:\n  {VERIFY_EXAMPLE}")(verify)
 app.command(epilog=f"\b\nExample:\n  {STATUS_EXAMPLE}")(status)
 app.command(epilog=f"\b\nExample:\n  {EXPORT_EXAMPLE}")(export)
@@ -257,6 +172,8 @@ app.add_typer(jobs_app)
 app.command(epilog=f"\b\nExample:\n  {PREVIEW_EXAMPLE}")(preview)
 app.command(epilog=f"\b\nExample:\n  {WALK_EXAMPLE}")(walk)
 app.command(epilog=f"\b\nExample:\n  {POSTER_EXAMPLE}")(poster)
+app.command(epilog=f"\b\nExample:\n  {EXPLORE_EXAMPLE}")(explore)
+app.add_typer(model_app)
 
 
 def main() -> None:

@@ -56,6 +56,12 @@ def preview(
     truncation: Annotated[
         float | None, typer.Option(metavar="PSI", help="Of digits that are drawn, 0 < PSI <= 1. Default: 1.")
     ] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="float32|bfloat16", help="Of --rows, as for `gangen generate`.")
+    ] = None,
+    hands: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Digits that were kept in `gangen explore`, instead.")
+    ] = None,
     model: Model = "pretrained",
     out: Annotated[str | None, typer.Option(metavar="FILE", help="PNG to write as well.")] = None,
     columns: Annotated[
@@ -94,6 +100,8 @@ def preview(
         rows=rows,
         data=data,
         truncation=truncation,
+        precision=precision,
+        hands=hands,
         out=out,
         columns=columns,
         scale=scale,

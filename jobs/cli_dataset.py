@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli_options import Json
+from jobs.cli_options import Json, run_options
 
 VERIFY_EXAMPLE = "gangen verify data/digits-1m --full --regenerate 0.01"
 STATUS_EXAMPLE = "gangen status data/digits-1m"
@@ -45,14 +45,23 @@ def verify(
     run_verify(dataset, full=full, fraction=regenerate, model=model, as_json=as_json)
 
 
-def status(dataset: Dataset, as_json: Json = False) -> None:
+def status(
+    dataset: Dataset,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Ray cluster that is asked how its job is. Default: $RAY_ADDRESS, else none."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Say how far a data set is, what is missing and why, and which command continues.
 
-    From storage alone: no cluster and no run need be there.
+    From storage alone: no cluster and no run need be there. With the cluster's address, how the job there is, too.
     """
     from jobs.dataset_commands import run_status
 
-    run_status(dataset, as_json=as_json)
+    run_status(dataset, run_options(address, False, False, as_json))
 
 
 def export(

@@ -18,6 +18,47 @@ Address = Annotated[
         "Ray.",
     ),
 ]
+CpusPerWorker = Annotated[
+    float | None,
+    typer.Option(
+        metavar="N",
+        help="Cores of a worker. Default: one; where it draws on a GPU, its share of the node's, which encode.",
+    ),
+]
+GpusPerWorker = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=64,
+        metavar="G",
+        help="GPUs of a worker, may be a fraction. Default: one where there are any, else none.",
+    ),
+]
+TrainingCpus = Annotated[
+    float | None, typer.Option(metavar="N", help="Cores Ray keeps free for a worker. Default: one.")
+]
+TrainingGpus = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=64, metavar="N", help="GPUs of a worker. Default: one where the cluster has any."
+    ),
+]
+MaxFailures = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=1000,
+        metavar="N",
+        help="Times the training goes on from a checkpoint after a worker is lost.",
+    ),
+]
+Resources = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME=AMOUNT,...",
+        help="What else a worker needs of its node, by the names Ray has for it there, as in fast_disk=1.",
+    ),
+]
 ImageHasGangen = Annotated[
     bool,
     typer.Option(

@@ -24,6 +24,9 @@ CONNECT_S, ANSWER_S = 10.0, 60.0
 VERSION_ROUTE, METADATA_ROUTE = "/api/version", "/api/v0/cluster_metadata"
 """Where a dashboard tells the versions of its Ray, and of its Python too."""
 
+NODES_ROUTE = "/api/v0/nodes?limit=10000&detail=true"
+"""Where it tells the nodes, those that are gone among them (Ray 2.52 to 2.60)."""
+
 
 class NoAnswer(ClusterError):
     """The cluster did not answer; it may the next time."""
@@ -82,6 +85,17 @@ class Dashboard:
         with suppress(ValueError, KeyError, TypeError):
             found["python"] = str(self._get(METADATA_ROUTE)["data"]["pythonVersion"])
         return found
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """Return what is known of each node, as Ray's `NodeState`; nothing where this Ray does not tell.
+
+        Raises:
+            NoAnswer: nothing answered.
+            ClusterError: it refused.
+        """
+        with suppress(ValueError, KeyError, TypeError):
+            return list(self._get(NODES_ROUTE)["data"]["result"]["result"])
+        return []
 
     def _get(self, route: str) -> Any:
         return self.ask(lambda: self.client._do_request("GET", route)).json()

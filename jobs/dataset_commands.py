@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ganmodel.errors import DamageFound, Interrupted, SpecError
+from ganmodel.errors import ClusterError, DamageFound, Interrupted, SpecError
 from ganmodel.model_dir import read_model
-from jobs.checks import absolute, in_range, one_of
+from jobs.addresses import SURROUNDING, check_address, resolve_address
+from jobs.checks import absolute_place, in_range, one_of
 from jobs.export import export, exported_spec
-from jobs.label_store import labels_of
+from jobs.label_store import label_names, labels_of
 from jobs.local import interrupt_on_sigterm
 from jobs.manifest import UnreadableManifest
-from jobs.progress import Reporter
+from jobs.progress import Reporter, say
 from jobs.regenerate import Regenerator
-from jobs.remedy import in_words, remedy
+from jobs.remedy import remedy
+from jobs.remote import JobsClient
 from jobs.render import to_json
 from jobs.render_dataset import export_text, status_text, verify_text
 from jobs.requests_generate import parse_formats
 from jobs.run_notes import read_notes
-from jobs.status import model_folder, status
+from jobs.status import in_words, job_id, model_folder, status
 from jobs.storage import open_storage
 from jobs.target import reading_errors
-from jobs.verify import finished_manifest, unreadable, verify
+from jobs.verify import check_label_files, finished_manifest, unreadable, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jobs.manifest import Manifest
     from jobs.storage import Storage
+    from jobs.submit import RunOptions
     from jobs.verify import Report
 
 
@@ -79,11 +83,38 @@ def _next(storage: Storage, manifest: Manifest, report: Report) -> str:
     return shlex.join(["gangen", *after])
 
 
-def run_status(dataset: str, *, as_json: bool) -> None:
-    """Carry out `gangen status`."""
+def run_status(dataset: str, options: RunOptions) -> None:
+    """Carry out `gangen status`.
+
+    Raises:
+        ClusterError: --address was given, and the cluster cannot be asked.
+    """
+    as_json = options.as_json
     with _place(dataset) as storage:
         facts = status(storage)
+        job = job_id(storage)
+    address = resolve_address(options.address, options.environ)
+    if job and address and address != SURROUNDING:
+        facts["job"] = _job(address, job, options)
     typer.echo(to_json(facts) if as_json else status_text(facts))
+
+
+def _job(address: str, job: str, options: RunOptions) -> dict[str, Any] | None:
+    """Return what a cluster says of the last job that made a data set, None where it knows of none.
+
+    What only the environment says is no demand: storage has the answer, and the cluster may be gone.
+    """
+    try:
+        check_address(address)
+        jobs = JobsClient(address, options.environ).jobs()
+    except (ClusterError, SpecError) as err:
+        if options.address is not None:
+            raise
+        say(f"note: the cluster of the environment was not asked ({err})")
+        return None
+    again = re.compile(rf"{re.escape(job)}(-\d+)?")
+    found = [facts for facts in jobs if again.fullmatch(facts.job)]
+    return found[-1].as_dict() if found else None
 
 
 def run_export(dataset: str, *, formats: str, out: str, image_encoding: str | None, as_json: bool) -> None:
@@ -95,7 +126,7 @@ def run_export(dataset: str, *, formats: str, out: str, image_encoding: str | No
     with _place(dataset) as storage:
         manifest = finished_manifest(storage)
     spec = exported_spec(manifest.spec, chosen, image_encoding)
-    target = open_storage(out if "://" in out else absolute(out, "--out"))
+    target = open_storage(absolute_place(out, "--out"))
     if target.url == storage.url:
         raise SpecError(f"--out {target.url}: is the data set itself; choose another folder")
     interrupt_on_sigterm()
@@ -112,7 +143,8 @@ def run_export(dataset: str, *, formats: str, out: str, image_encoding: str | No
         "out": target.url,
         "rows": made.num_rows,
         "shards": len(made.shards),
-        "shards_made": shards,
+        "shards_made": shards or 0,
+        "was_finished": shards is None,
         "size_bytes": made.size_bytes,
         "plan_digest": made.plan_digest,
         "rows_digest": made.rows_digest,
@@ -124,8 +156,9 @@ def run_export(dataset: str, *, formats: str, out: str, image_encoding: str | No
 @contextmanager
 def _place(dataset: str) -> Iterator[Storage]:
     """Open a data set that is there; what storage or the system says of it is said in one line."""
-    with reading_errors(dataset):
-        yield open_storage(dataset if "://" in dataset else absolute(dataset, "DATASET"))
+    place = absolute_place(dataset, "DATASET")
+    with reading_errors(place):
+        yield open_storage(place)
 
 
 def _model_of(storage: Storage, manifest: Manifest, model: str | None) -> str:
@@ -153,6 +186,12 @@ def _draw_again(storage: Storage, manifest: Manifest, report: Report, model: str
     from ganmodel.sampler import Sampler
 
     began = time.monotonic()
+    if not report.is_full:  # else they have been checked
+        report.faults += check_label_files(storage, manifest)
+    labels = label_names(manifest.spec)
+    if any(fault.file in labels for fault in report.faults):
+        say("nothing is drawn again: the labels to draw by are lost or changed")
+        return
     regenerator = Regenerator(
         manifest, labels_of(manifest.spec, storage), Sampler(model, precision=manifest.spec.precision), model
     )

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ganmodel.errors import CommitConflict, GangenError, Interrupted, ShardsFailed
 from ganmodel.model_dir import read_model
 from jobs.capacity import check_space
 from jobs.fanout import Fanout
 from jobs.finish import finish
+from jobs.fleet import Fleet
+from jobs.journal import Journal
 from jobs.label_store import store_labels
+from jobs.losses import losses_text
 from jobs.manifest import read_manifest, read_records
 from jobs.plan import Plan
 from jobs.plan_files import check_plan, write_plan
 from jobs.progress import Reporter, say
 from jobs.repair import condemn, restore
-from jobs.run_notes import write_notes
+from jobs.run_notes import RunFigures, write_notes
 from jobs.storage import PENDING, open_storage, target_errors
 from jobs.target import TEMPORARY
 
@@ -29,8 +32,12 @@ if TYPE_CHECKING:
     from jobs.specs import GenerateSpec
     from jobs.storage import Storage
 
-WORKER_BYTES = 1_000_000_000
-"""Memory of a worker, most of it TensorFlow's; a machine with many cores and little memory gets fewer workers."""
+
+class _Making(NamedTuple):
+    """How the missing shards were made: seconds from the first worker to the last shard, and losses by cause."""
+
+    seconds: float = 0.0
+    losses: dict[str, int] = {}  # noqa: RUF012 - nobody changes it
 
 
 def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[None]]) -> dict[str, Any]:
@@ -41,8 +48,9 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
         connect: opens the way to Ray for as long as shards are made; not called when none is missing.
 
     Returns:
-        What was made: `manifest` (a `Manifest`), `rows_made` and `shards_made` by this run, `seconds` it took,
-        `making_seconds` of which from the first to the last shard.
+        What was made: `manifest` (a `Manifest`), `was_finished` before, `rows_made` and `shards_made` by this run,
+        `seconds` it took, `making_seconds` of which from the first to the last shard, and `losses`, how often what was
+        lost on the way.
 
     Raises:
         CommitConflict: the folder holds something else, or another run is at work in it.
@@ -57,7 +65,7 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
     done = read_manifest(storage, plan, check_files=not spec.repair)
     if done is not None and not spec.repair:
         _tidy(storage)
-        return _result(done, 0, 0, began, 0.0)
+        return _result(done, began)
     check_space(storage, plan, "fewer rows or one --format")
     storage.prepare()
     with storage.lock(), target_errors(spec.out):
@@ -73,7 +81,7 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
         kept = sum(record.num_rows for record in records.values())
         if records:
             say(f"resuming: {len(records):,} of {plan.num_shards:,} shards are committed")
-        making = 0.0
+        making = _Making()
         if missing:
             making = _make(spec, plan, missing, records, connect)
         made = _all_records(storage, plan)
@@ -81,7 +89,13 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
             manifest = finish(storage, plan, made, model=_model_facts(spec))
         else:
             manifest = restore(storage, done, made)
-    return _result(manifest, manifest.num_rows - kept, len(missing), began, making)
+    return _result(manifest, began) | {
+        "was_finished": done is not None,
+        "rows_made": manifest.num_rows - kept,
+        "shards_made": len(missing),
+        "making_seconds": making.seconds,
+        "losses": making.losses,
+    }
 
 
 def _make(
@@ -90,12 +104,13 @@ def _make(
     missing: list[Any],
     records: dict[int, ShardRecord],
     connect: Callable[[], AbstractContextManager[None]],
-) -> float:
-    """Make the missing shards, adding to `records`; return the seconds from the first worker to the last shard."""
+) -> _Making:
+    """Make the missing shards, adding to `records`."""
     rows = kept = sum(record.num_rows for record in records.values())
     with Reporter("generating", "rows", plan.spec.count, kept) as reporter, connect():
-        num_workers = spec.workers or _all_cores(spec)
-        reporter.update(rows, note=f"starting {num_workers} workers")
+        cpus_began = any(record.device.get("device") == "CPU" for record in records.values())
+        fleet = Fleet(spec.placement, cpus_began=cpus_began)
+        reporter.update(rows, note=f"starting {fleet.size()} workers")
 
         def on_record(record: ShardRecord) -> None:
             nonlocal rows
@@ -103,7 +118,9 @@ def _make(
             rows += record.num_rows
             reporter.update(rows, rate=(rows - kept) / max(fanout.making_seconds, 1e-9))
 
-        fanout = Fanout(spec, num_workers, on_record)
+        journal = Journal(open_storage(spec.out), plan.job_id(spec.out))
+        journal.event("run began", shards=len(missing), rows=plan.spec.count - kept)
+        fanout = Fanout(spec, fleet, on_record, journal)
         try:
             fanout.run(missing)
         except KeyboardInterrupt:
@@ -111,25 +128,25 @@ def _make(
                 f"interrupted: {len(records):,} of {plan.num_shards:,} shards are committed in {spec.out}; "
                 "the same command does the rest"
             ) from None
+        finally:
+            journal.event("run ended", rows=journal.rows, losses=fanout.losses.counts())
+            journal.flush(now=True)
+    losses = fanout.losses.counts()
+    figures = RunFigures(
+        rows=journal.rows,
+        seconds=round(fanout.making_seconds, 3),
+        rows_per_s=round(journal.rows / max(fanout.making_seconds, 1e-9), 1),
+        stage_seconds=journal.stage_seconds,
+    )
+    write_notes(open_storage(spec.out), spec, fanout.failures, losses, figures)
     if fanout.failures:
-        write_notes(open_storage(spec.out), spec, fanout.failures)
+        say(f"lost: {losses_text(losses)}")
         index, reason = next(iter(sorted(fanout.failures.items())))
         raise ShardsFailed(
             f"{len(fanout.failures)} of {plan.num_shards:,} shards could not be made (first: shard {index}: {reason}); "
             f"the other {len(records):,} are committed in {spec.out}; the same command tries the rest again"
         )
-    return fanout.making_seconds
-
-
-def _all_cores(spec: GenerateSpec) -> int:
-    """Return how many workers the cluster has room for now, at least one."""
-    import ray
-
-    resources = ray.cluster_resources()
-    room = int(min(resources.get("CPU", 1), resources.get("memory", 0) // WORKER_BYTES))
-    if spec.gpus_per_worker:
-        room = min(room, int(resources.get("GPU", 0) / spec.gpus_per_worker))
-    return max(1, room)
+    return _Making(fanout.making_seconds, losses)
 
 
 def _all_records(storage: Storage, plan: Plan) -> list[ShardRecord]:
@@ -162,13 +179,14 @@ def _tidy(storage: Storage) -> None:
             storage.remove_pending()
 
 
-def _result(
-    manifest: Manifest, rows_made: int, shards_made: int, began: float, making_seconds: float
-) -> dict[str, Any]:
+def _result(manifest: Manifest, began: float) -> dict[str, Any]:
+    """Return what is told of a run that made nothing."""
     return {
         "manifest": manifest,
-        "rows_made": rows_made,
-        "shards_made": shards_made,
+        "was_finished": True,
+        "rows_made": 0,
+        "shards_made": 0,
         "seconds": time.monotonic() - began,
-        "making_seconds": making_seconds,
+        "making_seconds": 0.0,
+        "losses": {},
     }

@@ -112,7 +112,7 @@ def export(
     target: Storage,
     spec: DatasetSpec,
     on_shard: Callable[[int], None] = lambda _: None,
-) -> tuple[Manifest, int]:
+) -> tuple[Manifest, int | None]:
     """Write a finished data set in other formats; what is there already is left alone.
 
     Args:
@@ -123,7 +123,7 @@ def export(
         on_shard: called with the number of shards that are there.
 
     Returns:
-        The manifest of what is there now, and the number of shards this call made.
+        The manifest of what is there now, and the number of shards this call made; None where it was finished before.
 
     Raises:
         CommitConflict: the target holds something else, or another run is at work in it.
@@ -134,9 +134,11 @@ def export(
     plan = Plan(spec)
     with target_errors(target.url):
         check_plan(target, plan)
-        done = read_manifest(target, plan)
+        done = read_manifest(
+            target, plan, cure=f"`gangen verify {shlex.quote(target.url)}` says what mends it"
+        )
         if done is not None:
-            return done, 0
+            return done, None
         check_file_sizes(target, plan, "--to")
         check_space(target, plan, "or fewer formats")
     labels = _labels(source, spec)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ganmodel.errors import ClusterError, CommitConflict, GangenError, SpecError
+from ganmodel.errors import ClusterError, GangenError
+from jobs.crew import Crew, Worker
+from jobs.losses import POLICIES, Cause, Losses, classify, node_of
 from jobs.manifest import ShardRecord
-from jobs.target import TargetError
+from jobs.node_watch import NodeWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ray.exceptions import RayTaskError
+
+    from jobs.fleet import Fleet
+    from jobs.journal import Journal
     from jobs.plan import ShardTask
     from jobs.specs import GenerateSpec
 
@@ -33,8 +38,8 @@ number of workers where that is more: one node may take many with it."""
 MAX_FAILURES = 20
 """Shards that may be left aside before any is done: then all are bad, and the rest is not tried."""
 
-FOR_ALL = (TargetError, SpecError, CommitConflict)
-"""What meets one shard and would meet every other: a full target, a changed model, a plan that is another."""
+MAX_THROTTLED = 3
+"""Shards that may come back throttled without one done in between, or the number of workers where that is more."""
 
 ROOM_NOTICE_S = 120.0
 """Seconds without any worker after which we say what the cluster has free: it may lack what we ask for."""
@@ -43,11 +48,8 @@ WAIT_S = 0.5
 """Seconds between looks for a signal while nothing arrives."""
 
 
-@dataclass(slots=True, eq=False)
-class _Worker:
-    handle: Any
-    is_loaded: bool = False
-    given: deque[ShardTask] = field(default_factory=deque)
+FLEET_CHECK_S = 10.0
+"""Seconds between looks at what the cluster has room for."""
 
 
 class Fanout:
@@ -55,28 +57,30 @@ class Fanout:
 
     Args:
         spec: the job.
-        num_workers: actors to hold.
+        fleet: how many workers there are to be, and of which kind.
         on_record: called with each commit record as it arrives.
+        journal: told of what happens.
 
     Attributes:
         failures: reason by shard number, of the shards that were left aside.
+        losses: what was lost on the way.
         making_seconds: from the first loaded worker to the last shard.
     """
 
     def __init__(
-        self, spec: GenerateSpec, num_workers: int, on_record: Callable[[ShardRecord], None]
+        self, spec: GenerateSpec, fleet: Fleet, on_record: Callable[[ShardRecord], None], journal: Journal
     ) -> None:
         self.failures: dict[int, str] = {}
+        self.losses = Losses()
         self.making_seconds = 0.0
         self._began: float | None = None
-        self._spec = spec
-        self._num_workers = num_workers
+        self._crew = Crew(spec, fleet, journal)
+        self._journal = journal
         self._on_record = on_record
         self._waiting: deque[ShardTask] = deque()
         self._attempts: dict[int, int] = {}
-        self._in_flight: dict[Any, tuple[_Worker, ShardTask | None]] = {}
-        self._workers: list[_Worker] = []
         self._idle_losses = 0
+        self._throttled = 0
         self._is_any_done = False
 
     def run(self, tasks: Iterable[ShardTask]) -> None:
@@ -84,118 +88,147 @@ class Fanout:
 
         Raises:
             GangenError: a worker could not start, or met what would meet every shard (a changed model, a full target).
-            ClusterError: workers keep dying before they finish anything.
+            ClusterError: workers keep dying before they finish anything, or the node that we are on has died.
         """
         import ray
 
+        node = NodeWatch()
         self._waiting.extend(tasks)
         try:
-            for _ in range(min(self._num_workers, len(self._waiting))):
-                self._start_worker()
+            self._crew.resize(len(self._waiting))
             # Workers that the cluster has no room for stay in flight for ever: the shards decide.
-            noticed = time.monotonic()
-            while self._waiting or any(worker.given for worker in self._workers):
-                if any(worker.is_loaded for worker in self._workers):
-                    noticed = time.monotonic()
-                elif time.monotonic() - noticed > ROOM_NOTICE_S:
-                    noticed = time.monotonic()
+            noticed = resized = time.monotonic()
+            while self._waiting or any(worker.given for worker in self._crew.workers):
+                now = time.monotonic()
+                if any(worker.is_loaded for worker in self._crew.workers):
+                    noticed = now
+                elif now - noticed > ROOM_NOTICE_S:
+                    noticed = now
                     self._notice_no_worker()
-                done, _ = ray.wait(list(self._in_flight), num_returns=1, timeout=WAIT_S)
+                if now - resized > FLEET_CHECK_S:
+                    resized = now
+                    self._crew.resize(len(self._waiting))
+                done, _ = ray.wait(list(self._crew.in_flight), num_returns=1, timeout=WAIT_S)
                 for ref in done:
                     self._collect(ref)
-                for worker in self._workers:
+                node.check()
+                for worker in self._crew.workers:
                     self._feed(worker)
+                self._journal.flush()
+            self.losses.settle({node["NodeID"] for node in ray.nodes() if not node["Alive"]})
         finally:
-            for worker in self._workers:
-                ray.kill(worker.handle)
+            self._crew.end()
 
     def _notice_no_worker(self) -> None:
         import ray
 
         free = {k: v for k, v in ray.available_resources().items() if k in ("CPU", "GPU")}
+        needs = " and ".join(f"{amount:g} {name}" for name, amount in self._crew.fleet.bundle().items())
         log.warning(
-            "no worker yet: each needs 1 CPU and %g GPU, the cluster has %s free. If it cannot grow, stop and ask for "
-            "less with --gpus-per-worker",
-            self._spec.gpus_per_worker,
+            "no worker yet: each needs %s, the cluster has %s free. If it cannot grow, stop and ask for less with "
+            "--cpus-per-worker, --gpus-per-worker or --resources",
+            needs,
             free,
         )
 
-    def _start_worker(self) -> None:
-        from jobs.tasks import GenerateWorker
-
-        options = {"num_cpus": 1, "num_gpus": self._spec.gpus_per_worker}
-        handle = GenerateWorker.options(**options).remote(self._spec.model_dump_json())  # type: ignore[attr-defined]
-        worker = _Worker(handle)
-        self._workers.append(worker)
-        self._in_flight[handle.load.remote()] = (worker, None)
-
-    def _feed(self, worker: _Worker) -> None:
+    def _feed(self, worker: Worker) -> None:
         # Near the end nobody hoards: the last shards go to whoever is free.
-        limit = SHARDS_IN_FLIGHT if len(self._waiting) > len(self._workers) else 1
-        while self._waiting and worker.is_loaded and len(worker.given) < limit:
+        limit = SHARDS_IN_FLIGHT if len(self._waiting) > len(self._crew.workers) else 1
+        is_ready = worker.is_loaded and not worker.draws_for_others
+        while self._waiting and is_ready and len(worker.given) < limit:
             task = self._waiting.popleft()
             worker.given.append(task)
-            self._in_flight[worker.handle.make.remote(task.index)] = (worker, task)
+            make = worker.handle.make.options(name=f"{worker.name}.shard-{task.index}")
+            self._crew.in_flight[make.remote(task.index)] = (worker, task)
 
     def _collect(self, ref: Any) -> None:
         import ray
         from ray.exceptions import RayError, RayTaskError
 
-        worker, task = self._in_flight.pop(ref)
+        worker, task = self._crew.in_flight.pop(ref)
         try:
             value = ray.get(ref)
         except RayTaskError as err:
-            cause = err.cause
-            if isinstance(cause, FOR_ALL) or (task is None and isinstance(cause, GangenError)):
-                raise cause from err
-            if task is None:
-                raise GangenError(f"a worker could not start: {type(cause).__name__}: {cause}") from err
-            worker.given.remove(task)
-            is_ours = isinstance(cause, GangenError)
-            self._leave_aside(task, str(cause) if is_ours else f"{type(cause).__name__}: {cause}")
+            self._refused(worker, task, err)
         except RayError as err:
             self._lose(worker, err)
         else:
             if task is None:
-                worker.is_loaded = True
                 self._began = self._began or time.monotonic()
+                self._waiting.extendleft(reversed(self._crew.loaded(worker, value, len(self._waiting))))
                 return
             worker.given.remove(task)
-            self._idle_losses = 0
+            self._idle_losses = self._throttled = 0
             self._is_any_done = True
             self.making_seconds = time.monotonic() - (self._began or 0.0)
-            self._on_record(ShardRecord.model_validate_json(value))
+            record = ShardRecord.model_validate_json(value)
+            self._journal.committed(record, worker.name)
+            self._on_record(record)
 
-    def _lose(self, worker: _Worker, err: Exception) -> None:
+    def _refused(self, worker: Worker, task: ShardTask | None, err: RayTaskError) -> None:
+        """Deal with what a worker that is well has raised."""
+        from ray.exceptions import RayError
+
+        cause = err.cause
+        if isinstance(cause, RayError) and worker.drawer in self._crew.workers:
+            self._lose(
+                worker.drawer, cause
+            )  # What failed was not the encoder, but the one that draws for it.
+            return
+        kind = classify(cause)
+        if kind is Cause.STORAGE_THROTTLED and task is not None:
+            self._put_off(worker, task, cause)
+            return
+        if POLICIES[kind].ends or (task is None and isinstance(cause, GangenError)):
+            raise cause from err
+        if task is None:
+            raise GangenError(f"a worker could not start: {type(cause).__name__}: {cause}") from err
+        worker.given.remove(task)
+        is_ours = isinstance(cause, GangenError)
+        self._leave_aside(worker, task, str(cause) if is_ours else f"{type(cause).__name__}: {cause}")
+
+    def _put_off(self, worker: Worker, task: ShardTask, cause: Exception) -> None:
+        """Make a shard later that the storage had no patience for; give up where it has none for any."""
+        self._note_loss(Cause.STORAGE_THROTTLED, worker, task, str(cause))
+        self._throttled += 1
+        if self._throttled > max(MAX_THROTTLED, len(self._crew.workers)):
+            raise cause
+        log.warning("the storage throttles us; shard %d is made later", task.index)
+        worker.given.remove(task)
+        self._waiting.append(task)
+
+    def _lose(self, worker: Worker, err: Exception) -> None:
         """Replace a worker that died; the shard it was at is blamed, those behind it are not."""
-        import ray
-
-        is_preempted = bool(getattr(err, "preempted", False))
+        kind = classify(err)
+        self._note_loss(kind, worker, worker.given[0] if worker.given else None, str(err), node_of(err))
         # Where shards do get done, a loss at one is that shard's, and counted there.
-        self._idle_losses += not is_preempted and not (worker.given and self._is_any_done)
-        log.warning("a worker was lost (%s); its shards are done again", type(err).__name__)
-        self._workers.remove(worker)
-        ray.kill(worker.handle)  # It may be out of reach and alive, on the core its successor needs.
-        self._in_flight = {ref: pair for ref, pair in self._in_flight.items() if pair[0] is not worker}
-        if self._idle_losses > max(MIN_IDLE_LOSSES, 2 * self._num_workers):
+        self._idle_losses += kind is not Cause.PREEMPTED and not (worker.given and self._is_any_done)
+        log.warning("a worker was lost (%s: %s); its shards are done again", kind.value, type(err).__name__)
+        if self._idle_losses > max(MIN_IDLE_LOSSES, 2 * len(self._crew.workers)):
             reason = str(err).splitlines()[0]
             raise ClusterError(
                 f"{self._idle_losses} workers in a row were lost before they finished a shard ({reason}); "
                 "see Ray's logs, and check the memory a worker has (it needs about 1 GB)"
             )
-        if worker.given:
+        if worker.given and POLICIES[kind].blames:
             task = worker.given.popleft()
-            self._attempts[task.index] = self._attempts.get(task.index, 0) + (not is_preempted)
+            self._attempts[task.index] = self._attempts.get(task.index, 0) + 1
             if self._attempts[task.index] >= MAX_ATTEMPTS:
-                self._leave_aside(task, f"took down {MAX_ATTEMPTS} workers")
+                self._leave_aside(worker, task, f"took down {MAX_ATTEMPTS} workers")
             else:
                 # Last: what is bad about it should not keep the others waiting.
                 self._waiting.append(task)
-        self._waiting.extendleft(reversed(worker.given))
-        self._start_worker()
+        self._waiting.extendleft(reversed(self._crew.replace(worker, len(self._waiting))))
 
-    def _leave_aside(self, task: ShardTask, reason: str) -> None:
+    def _note_loss(
+        self, cause: Cause, worker: Worker, task: ShardTask | None, reason: str, node: str = ""
+    ) -> None:
+        self.losses.add(cause, node or worker.node)
+        self._journal.lost(cause, worker.name, task.index if task else None, (reason.splitlines() or [""])[0])
+
+    def _leave_aside(self, worker: Worker, task: ShardTask, reason: str) -> None:
         log.error("shard %d was left aside: %s", task.index, reason)
+        self._note_loss(Cause.POISONED_SHARD, worker, task, reason)
         self.failures[task.index] = reason
         if not self._is_any_done and len(self.failures) >= MAX_FAILURES:
             log.error("the other shards are not tried: the first %d all failed", MAX_FAILURES)

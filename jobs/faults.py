@@ -34,6 +34,7 @@ class Fault:
         shard: number of the shard it is in; None where it is in none.
         row: global index of the first row concerned; None where no row is.
         num_rows: rows among which the damage lies, from `row` on: 1 where it is this row.
+        is_as_committed: whether the file's bytes are those the manifest tells of: no repair can change them.
     """
 
     kind: FaultKind
@@ -42,10 +43,11 @@ class Fault:
     shard: int | None = None
     row: int | None = None
     num_rows: int = 0
+    is_as_committed: bool = False
 
     def facts(self) -> dict[str, Any]:
         """Return the fault as JSON values."""
-        names = ("kind", "file", "shard", "row", "num_rows", "what")
+        names = ("kind", "file", "shard", "row", "num_rows", "what", "is_as_committed")
         return {name: getattr(self, name) for name in names}
 
     def __str__(self) -> str:

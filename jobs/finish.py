@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from ganmodel import __version__
 from ganmodel.errors import CommitConflict
 from jobs.card import CardFacts, SplitFacts, render_card
-from jobs.manifest import build_manifest, to_json
+from jobs.manifest import build_manifest, lost_files, to_json
 from jobs.plan import Plan
 from jobs.plan_files import manifest_name
-from jobs.storage import PENDING, PREVIEW_FILE
+from jobs.storage import PENDING, PREVIEW_FILE, TargetError
 from jobs.tfds_metadata import TfdsDataset, TfdsSplit, render_metadata
 from jobs.writers import FORMATS, format_of
 from jobs.writers.tfrecord import folder
@@ -58,16 +58,24 @@ def finish(storage: Storage, plan: Plan, records: list[ShardRecord], *, model: d
 
 
 def show(storage: Storage, manifest: Manifest) -> None:
-    """Put everything but the manifest itself where readers look; safe to repeat.
+    """Put everything but the manifest itself where readers look, and see that it is there; safe to repeat.
 
     Of a data set that is extended, TFDS sees the old rows until its metadata has changed, which is after the shards are
     in place, and Hugging Face's `datasets` refuses the folder until the card fits them, which is right after.
+
+    Raises:
+        TargetError: files have been taken away in the meantime.
     """
     if "tfrecord" in manifest.spec.formats:
         _write_tfds_metadata(storage, manifest)
     for name in manifest.spec.formats:
         storage.reveal(FORMATS[name].root)
     storage.write_whole("README.md", render_card(_card_facts(manifest)))
+    if lost := lost_files(storage, manifest):
+        raise TargetError(
+            f"--out {storage.url}: {len(lost):,} files were taken away as they were put in place (first: {lost[0]}); "
+            "see what else deletes there, then run the same command again"
+        )
 
 
 def split_facts(manifest: Manifest) -> dict[str, SplitFacts]:

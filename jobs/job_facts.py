@@ -65,6 +65,31 @@ class JobFacts:
         return asdict(self)
 
 
+SPOT = {"ray.io/market-type": "spot"}
+"""The label of a node that may be taken away at any time, where Ray's launcher or KubeRay has put it."""
+
+
+def place_of_driver(nodes: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the resources that keep a job's driver off the head: a little of what only one other node has.
+
+    The head keeps the cluster, and all of it is lost with it. A spot node is no better place: the driver cannot be
+    replaced as a worker can. Where there is no other node, nothing is returned, and Ray takes the head.
+
+    Args:
+        nodes: each as Ray's `NodeState`.
+    """
+    fit = [
+        node
+        for node in nodes
+        if node.get("state") == "ALIVE"
+        and not node.get("is_head_node")
+        and not SPOT.items() <= (node.get("labels") or {}).items()
+    ]
+    # Ray gives every node such a resource. What is taken of it also keeps the autoscaler from calling the node idle.
+    named = [name for node in fit for name in node["resources_total"] if name == f"node:{node['node_ip']}"]
+    return {min(named): 0.001} if named else {}
+
+
 def status_of(details: Any) -> str:
     """Return the state of Ray's `JobDetails` as a plain word."""
     return str(getattr(details.status, "value", details.status))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
+import socket
 import sys
 from contextlib import chdir, contextmanager, redirect_stdout
 from pathlib import Path
@@ -16,11 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from jobs.specs import Placement
+
 OBJECT_STORE_BYTES = 100 * 2**20
 """Only commit records pass through Ray's object store."""
 
 START_ATTEMPTS = 3
 """Ray gives its raylet 30 s to appear (2.60, `node.py`), which a busy machine may miss once."""
+
+REACH_S = 10.0
+"""Seconds in which the head of the cluster around us must take a connection. Ray itself tries for over three minutes,
+and then ends the process."""
 
 
 def interrupt_on_sigterm() -> None:
@@ -32,17 +40,16 @@ def interrupt_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, handler)
 
 
-def local_ray(
-    num_workers: int | None = None, gpus: float = 0.0
-) -> Callable[[], AbstractContextManager[None]]:
-    """Return what starts a local Ray with room for `num_workers` one-core workers and stops it again.
+def local_ray(placement: Placement) -> Callable[[], AbstractContextManager[None]]:
+    """Return what starts a local Ray with room for the workers and stops it again.
 
     It listens on the loopback address only, has no dashboard, and says nothing unless it fails.
 
     Args:
-        num_workers: workers there must be room for; None leaves the number to the cores that Ray counts.
-        gpus: GPUs they ask for in all.
+        placement: the workers there must be room for; where it does not say how many, there is room for as many as
+            Ray counts cores.
     """
+    cpus, gpus = _needs(placement)
 
     @contextmanager
     def connect() -> Iterator[None]:
@@ -55,7 +62,7 @@ def local_ray(
                 with _neutral_folder():
                     ray.init(
                         address="local",
-                        num_cpus=num_workers,
+                        num_cpus=cpus,
                         include_dashboard=False,
                         log_to_driver=False,
                         logging_level=logging.ERROR,
@@ -70,24 +77,36 @@ def local_ray(
                         f"a local Ray could not be started in {START_ATTEMPTS} attempts ({reason}); is the machine "
                         "overloaded, or /tmp full?"
                     ) from err
-        # Ray's init puts a handler of its own there, which ends the process with a stack trace.
-        interrupt_on_sigterm()
-        try:
-            have = ray.cluster_resources().get("GPU", 0.0)
-            if gpus > have:
-                raise ClusterError(
-                    f"--gpus-per-worker: {gpus:g} GPUs are asked for in all, this machine has {have:g}; ask for fewer, "
-                    "or give the --address of a cluster that has them"
-                )
-            # Ray prints there when a process dies. What there is to say of it we say ourselves.
-            with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        # Ray prints there when a process dies, some of it as it is shut down. What there is to say we say ourselves.
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+            try:
+                # Ray's init puts a handler of its own there, which ends the process with a stack trace.
+                interrupt_on_sigterm()
+                have = ray.cluster_resources().get("GPU", 0.0)
+                if gpus > have:
+                    raise ClusterError(
+                        f"--gpus-per-worker: {gpus:g} GPUs are asked for in all, this machine has {have:g}; ask for "
+                        "fewer, or give the --address of a cluster that has them"
+                    )
                 yield
-        finally:
-            ray.shutdown()
-            # Ray's shutdown puts the system's own behaviour back, which ends a process unsaid.
-            interrupt_on_sigterm()
+            finally:
+                ray.shutdown()
+                # Ray's shutdown puts the system's own behaviour back, which ends a process unsaid.
+                interrupt_on_sigterm()
 
     return connect
+
+
+def _needs(placement: Placement) -> tuple[int | None, float]:
+    """Return the cores a Ray must be told to have, None for those it counts itself, and the GPUs that are asked for."""
+    gpus = (placement.workers or 1) * (placement.gpus or 0.0)
+    if placement.workers is None and placement.cpus is None:
+        return None, gpus
+    cores = math.ceil((placement.workers or 1) * (placement.cpus or 1.0))
+    # Without a number of workers, and with GPUs, there are as many as the machine has; more than that only if told so.
+    if placement.workers is None or gpus:
+        cores = max(cores, os.cpu_count() or 1)
+    return cores, gpus
 
 
 @contextmanager
@@ -101,21 +120,38 @@ def surrounding_ray() -> Iterator[None]:
     from ray.exceptions import AuthenticationError
 
     try:
+        _reach_head()
         with _neutral_folder():
             ray.init(address="auto", logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, AuthenticationError) as err:
+    except (OSError, ValueError, AuthenticationError) as err:
         reason = (str(err).strip().splitlines() or [type(err).__name__])[0]
         raise ClusterError(
             f"--address auto: no Ray cluster around this process lets us in ({reason}); give the URL of a "
             "dashboard, or local for a Ray of our own"
         ) from err
-    interrupt_on_sigterm()
-    try:
-        with redirect_stdout(sys.stderr):  # Stdout is for results.
+    with redirect_stdout(sys.stderr):  # Stdout is for results.
+        try:
+            interrupt_on_sigterm()
             yield
-    finally:
-        ray.shutdown()
-        interrupt_on_sigterm()
+        finally:
+            ray.shutdown()
+            interrupt_on_sigterm()
+
+
+def _reach_head() -> None:
+    """See that somebody listens where Ray would look for the head.
+
+    Raises:
+        OSError: nobody does.
+        ValueError: RAY_ADDRESS is no host and port.
+    """
+    from ray._private.services import canonicalize_bootstrap_address_or_die
+
+    host, _, port = canonicalize_bootstrap_address_or_die("auto").rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_S).close()
+    except OSError as err:
+        raise ConnectionError(f"nothing answers at {host}:{port}, where its head was") from err
 
 
 def _neutral_folder() -> AbstractContextManager[None]:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from jobs.storage import Storage
 
 
+REPAIR = "run the same command with --repair to have them made again"
+"""What mends a data set that `gangen generate` made, said to whoever runs it again."""
+
+
 class FileRecord(FrozenModel):
     """One file of a shard.
 
@@ -182,13 +186,16 @@ def _valid_record(
     return record if is_whole else None
 
 
-def read_manifest(storage: Storage, plan: Plan | None = None, *, check_files: bool = True) -> Manifest | None:
+def read_manifest(
+    storage: Storage, plan: Plan | None = None, *, check_files: bool = True, cure: str = REPAIR
+) -> Manifest | None:
     """Return the manifest of a finished data set, None if there is none.
 
     Args:
         storage: the data set's place.
         plan: whose manifest is asked for; None takes the newest, even where an extension has been begun since.
         check_files: whether to see, by one listing, that the files are there.
+        cure: what the message says to do where they are not.
 
     Raises:
         CommitConflict: there is one that cannot be read, or files it lists are not there in their size.
@@ -203,15 +210,20 @@ def read_manifest(storage: Storage, plan: Plan | None = None, *, check_files: bo
         raise UnreadableManifest(storage.url, name) from err
     if not check_files:
         return manifest
-    files = [file for shard in manifest.shards for file in shard.files.values()]
-    sizes = storage.sizes()  # Of what readers see: the pending files of a repair may yet be refused.
-    lost = [file.name for file in files if sizes.get(file.name) != file.size_bytes]
+    lost = lost_files(storage, manifest)
     if lost:
+        num_files = sum(len(shard.files) for shard in manifest.shards)
         raise CommitConflict(
-            f"--out {storage.url}: {len(lost):,} of {len(files):,} files are missing or cut (first: {lost[0]}); "
-            "run the same command with --repair to have them made again"
+            f"--out {storage.url}: {len(lost):,} of {num_files:,} files are missing or cut (first: {lost[0]}); {cure}"
         )
     return manifest
+
+
+def lost_files(storage: Storage, manifest: Manifest) -> list[str]:
+    """Return the files of shards that are not where readers look, in their size; one listing."""
+    sizes = storage.sizes()  # The pending files of a repair do not count: they may yet be refused.
+    files = (file for shard in manifest.shards for file in shard.files.values())
+    return [file.name for file in files if sizes.get(file.name) != file.size_bytes]
 
 
 def _latest_generation(storage: Storage) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ganmodel.errors import SpecError
-from jobs.target import TargetError
+from jobs.target import TargetError, Throttled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +56,8 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 _NO_BUCKET = r"NoSuchBucket|ContainerNotFound|bucket does not exist"
 
+_THROTTLED = r"SlowDown|TooManyRequests|ServerBusy|status code: (?:503|429)"
+
 _REASONS = (
     (_NO_BUCKET, "there is no such bucket", "create it"),
     (r"RequestTimeTooSkewed", "this machine's clock is far from the store's", "set the clock"),
@@ -80,7 +82,7 @@ _REASONS = (
         "grant the credentials read, write, list and delete there",
     ),
     (
-        r"SlowDown|TooManyRequests|ServerBusy|status code: (?:503|429)",
+        _THROTTLED,
         "the store has been throttling us for too long{code}",
         "wait a while, or ask for fewer --workers",
     ),
@@ -190,7 +192,8 @@ def refusals(url: ObjectUrl) -> Iterator[None]:
     Objects that are not there (FileNotFoundError) and those that are there already (AlreadyExistsError) pass.
 
     Raises:
-        TargetError: no credentials, wrong ones, no bucket, throttled for too long, out of reach.
+        Throttled: it throttles us for too long.
+        TargetError: no credentials, wrong ones, no bucket, out of reach.
     """
     from obstore.exceptions import AlreadyExistsError, BaseError
 
@@ -202,7 +205,8 @@ def refusals(url: ObjectUrl) -> Iterator[None]:
         if isinstance(err, FileNotFoundError) and not is_missing_bucket(err):
             raise
         # Without `from`: a traceback would show the store's answer, and with it what it repeats of ours.
-        raise TargetError(_line(url, type(err).__name__, str(err))) from None
+        refusal = Throttled if re.search(_THROTTLED, str(err)) else TargetError
+        raise refusal(_line(url, type(err).__name__, str(err))) from None
 
 
 def _line(url: ObjectUrl, kind: str, text: str) -> str:

@@ -234,11 +234,10 @@ class ObjectStorage:
                 # Equal sizes and tags are equal content; where a store's copies get new tags, it is copied again.
                 if there.get(finals[name]) == pending[name] and pending[name][1] is not None:
                     return
-                try:
+                with suppress(
+                    FileNotFoundError
+                ):  # Another run of this plan has been quicker: its copy is ours.
                     await self._store.copy_async(name, finals[name])
-                except FileNotFoundError:
-                    # Another run of this plan has been quicker: its copy is ours.
-                    await self._store.head_async(finals[name])
 
             for is_metadata in (False, True):  # Without its metadata TFDS refuses a folder.
                 names = [name for name in pending if name.endswith(".json") is is_metadata]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -107,6 +108,10 @@ class Plan:
             )
         self._recipes = [_recipe_digest(spec, segment) for segment in range(self.generation + 1)]
         self._first_indices = [section.first_index for section in self.sections]
+
+    def job_id(self, out: str) -> str:
+        """Return the id of the job that makes the data set in a place: whoever asks for it twice asks for one job."""
+        return f"gangen-generate-{hashlib.sha256(f'{self.digest} {out}'.encode()).hexdigest()[:16]}"
 
     def task(self, index: int) -> ShardTask:
         """Return shard `index`, in [0, num_shards)."""

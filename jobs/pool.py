@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import ClusterError, GangenError
+from jobs.node_watch import NodeWatch
 from jobs.progress import say
 
 if TYPE_CHECKING:
@@ -61,10 +62,11 @@ class Pool:
 
         Raises:
             GangenError: what a part found wrong.
-            ClusterError: a part took down `MAX_ATTEMPTS` workers.
+            ClusterError: a part took down `MAX_ATTEMPTS` workers, or the node that we are on has died.
         """
         import ray
 
+        node = NodeWatch()
         self._waiting.extend(parts)
         began = time.monotonic()
         for _ in range(min(self._size, len(parts))):
@@ -75,6 +77,7 @@ class Pool:
                 done, _ = ray.wait(list(self._in_flight), num_returns=1, timeout=POLL_S)
                 for ref in done:
                     self._collect(ref)
+                node.check()
                 if self._in_flight:
                     has_answer = self._ask() or bool(done) or has_answer
                 if not (has_answer or has_spoken) and time.monotonic() - began > ROOM_NOTICE_S:

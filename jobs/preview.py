@@ -13,6 +13,7 @@ from ganmodel.hands import row_hand
 from ganmodel.model_dir import PRETRAINED
 from ganmodel.png import encode_png, tile
 from ganmodel.weights import replace_on_success
+from jobs.hands_file import read_hands
 from jobs.reading import open_dataset, read_rows
 from jobs.terminal import show
 
@@ -34,11 +35,22 @@ def draw_preview(spec: PreviewSpec) -> tuple[NDArray[np.uint8], NDArray[np.int64
     if spec.kind == "rows":
         from ganmodel.function import DigitFunction
 
-        digits = DigitFunction(spec.model, seed=spec.seed, labels=spec.rule, truncation=spec.truncation)
+        digits = DigitFunction(
+            spec.model,
+            seed=spec.seed,
+            labels=spec.rule,
+            truncation=spec.truncation,
+            precision=spec.precision,
+        )
         return digits.read(spec.first_row, spec.end_row)
     from ganmodel.brush import Brush
 
     brush = Brush(spec.model)
+    if spec.kind == "hands":
+        digits_of_file = read_hands(str(spec.hands), brush.info)
+        kept = np.asarray([digit.hand for digit in digits_of_file], np.float32)
+        mixes = np.asarray([digit.mix for digit in digits_of_file], np.float32)
+        return brush.draw(kept, mixes), mixes.argmax(axis=1)
     latent_dim = brush.info.generator.latent_dim
     hands = np.stack([row_hand(seed, 0, latent_dim) for seed in spec.seeds]) * np.float32(spec.truncation)
     labels = np.repeat(np.asarray(spec.labels, np.int64), len(hands))
@@ -54,8 +66,8 @@ def _from_disk(path: str, first: int, end: int) -> tuple[NDArray[np.uint8], NDAr
     return images[skipped:], labels[skipped:].astype(np.int64)
 
 
-def write_picture(path: str, data: bytes) -> int:
-    """Write a file whole or not at all and return its size in bytes.
+def write_picture(path: str, data: bytes, option: str = "--out") -> int:
+    """Write a file, which `option` named, whole or not at all and return its size in bytes.
 
     Raises:
         SpecError: it cannot be written.
@@ -66,7 +78,7 @@ def write_picture(path: str, data: bytes) -> int:
         with replace_on_success(target) as temporary:
             temporary.write_bytes(data)
     except OSError as err:
-        raise SpecError(f"--out {path}: cannot be written ({err.strerror}); choose another place") from err
+        raise SpecError(f"{option} {path}: cannot be written ({err.strerror}); choose another place") from err
     return len(data)
 
 
@@ -104,6 +116,8 @@ def describe(spec: PreviewSpec) -> str:
     if spec.kind == "grid":
         down, across = ", ".join(map(str, spec.labels)), ", ".join(map(str, spec.seeds))
         return f"{spec.num_digits:,} digits: labels {_short(down)} down, seeds {_short(across)} across"
+    if spec.kind == "hands":
+        return f"the hands of {spec.hands}"
     where = f"of {spec.data}" if spec.kind == "data" else f"of seed {spec.seed}, computed"
     return f"rows {spec.first_row:,} to {spec.end_row - 1:,} {where}"
 
@@ -117,6 +131,8 @@ def next_command(spec: PreviewSpec) -> str:
     model = [] if spec.model == PRETRAINED else ["--model", spec.model]
     if spec.kind == "data":
         return shlex.join(["gangen", "evaluate", "--data", str(spec.data)])
+    if spec.kind == "hands":
+        return shlex.join(["gangen", "explore", *model])
     if spec.kind == "rows":
         row = str(spec.first_row)
         return shlex.join(

@@ -12,6 +12,7 @@ from ganmodel.weights import file_sha256
 from jobs.manifest import read_manifest
 from jobs.plan_files import MANIFEST_FILE, PLAN_FILE
 from jobs.storage import open_storage
+from jobs.target import reading_errors
 from jobs.writers import FORMATS
 from jobs.writers.encode import decode_rows
 
@@ -25,19 +26,23 @@ def open_dataset(path: str) -> Manifest:
     """Return the manifest of a finished data set.
 
     Raises:
-        DataError: there is none, it is not finished, or files it lists are missing or cut.
+        DataError: there is none, it is not finished, it cannot be read, or files it lists are missing or cut.
     """
-    storage = open_storage(path)
-    try:
-        manifest = read_manifest(storage)
-    except CommitConflict as err:
-        reason = str(err).removeprefix(f"--out {storage.url}: ").partition(";")[0]
-        raise DataError(f"--data {path}: {reason}; the command that made it makes it whole again") from err
-    if manifest is None and storage.read(PLAN_FILE):
+    with reading_errors(path):
+        storage = open_storage(path)
+        try:
+            manifest = read_manifest(storage)
+        except CommitConflict as err:
+            reason = str(err).removeprefix(f"--out {storage.url}: ").partition(";")[0]
+            raise DataError(
+                f"--data {path}: {reason}; the command that made it makes it whole again"
+            ) from err
+        is_begun = manifest is None and storage.read(PLAN_FILE) is not None
+    if is_begun:
         raise DataError(f"--data {path}: is not finished; run the command that began it again")
     if manifest is None:
         raise DataError(
-            f"--data {path}: there is no {MANIFEST_FILE}; give a folder that `gangen generate` wrote"
+            f"--data {path}: there is no {MANIFEST_FILE}; give a folder or URL that `gangen generate` wrote"
         )
     return manifest
 
@@ -46,7 +51,7 @@ def read_rows(path: str, manifest: Manifest, count: int) -> tuple[NDArray[np.uin
     """Return the first rows of a data set, from its first format, each file checked against its checksum.
 
     Args:
-        path: folder of the data set.
+        path: folder or URL of the data set.
         manifest: its own.
         count: rows, at most those there are.
 
@@ -54,7 +59,7 @@ def read_rows(path: str, manifest: Manifest, count: int) -> tuple[NDArray[np.uin
         Images [count, 28, 28] uint8 and labels [count] int32.
 
     Raises:
-        DataError: a file is not what was committed.
+        DataError: a file is not what was committed, or cannot be read.
     """
     storage, spec = open_storage(path), manifest.spec
     kind = FORMATS[spec.formats[0]]
@@ -63,7 +68,7 @@ def read_rows(path: str, manifest: Manifest, count: int) -> tuple[NDArray[np.uin
     for shard in manifest.shards:
         if found >= count:
             break
-        with ExitStack() as lent:
+        with reading_errors(path), ExitStack() as lent:
             files = []
             for record in (shard.files[key] for key in kind.keys):
                 files.append(lent.enter_context(storage.local_copy(record.name)))

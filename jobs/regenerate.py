@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ganmodel.errors import ModelError
+from ganmodel.weights import file_sha256
 from jobs.faults import Fault, shard_fault
 from jobs.writers import FORMATS
 from jobs.writers.encode import READ_ROWS, DamagedFile, decode_rows
@@ -95,6 +96,7 @@ class Regenerator:
         kind = FORMATS[spec.formats[0]]
         encoding = kind.stored_as(spec.image_encoding)
         name = record.files[kind.keys[0]].name
+        faults: list[Fault] = []
         try:
             with ExitStack() as lent:
                 paths = [lent.enter_context(storage.local_copy(record.files[key].name)) for key in kind.keys]
@@ -102,9 +104,13 @@ class Regenerator:
                     block = rows.first_row // READ_ROWS
                     if block in blocks:
                         found = decode_rows(rows, encoding), rows.labels
-                        yield from self._check_block(record, name, block, *found)
+                        faults += self._check_block(record, name, block, *found)
+                files = zip(paths, (record.files[key] for key in kind.keys), strict=True)
+                if faults and all(file_sha256(path) == file.sha256 for path, file in files):
+                    faults = [replace(fault, is_as_committed=True) for fault in faults]
         except (FileNotFoundError, DamagedFile, ValueError) as err:
-            yield shard_fault(record, "changed", f"cannot be compared with its model: {err}", name)
+            faults.append(shard_fault(record, "changed", f"cannot be compared with its model: {err}", name))
+        yield from faults
 
     def _check_block(
         self, record: ShardRecord, name: str, block: int, images: NDArray[np.uint8], labels: NDArray[np.int64]

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING
 
 from jobs.label_store import labels_name
 from jobs.plan_files import manifest_name
-from jobs.status import repairing
+from jobs.status import generating, in_words, repairing
 
 if TYPE_CHECKING:
     from jobs.faults import Fault
     from jobs.manifest import Manifest
     from jobs.run_notes import RunNotes
-
-MAX_NAMED = 3
-"""Files that are named in one line; the rest is counted."""
 
 
 def remedy(url: str, manifest: Manifest, notes: RunNotes | None, faults: list[Fault]) -> str:
@@ -36,13 +33,9 @@ def remedy(url: str, manifest: Manifest, notes: RunNotes | None, faults: list[Fa
     ]
     if lost:
         return in_words("restore", url, lost)
-    if any(fault.kind != "extra" for fault in faults):
+    if any(fault.kind != "extra" and not fault.is_as_committed for fault in faults):
         return shlex.join(repairing(url, spec, notes))
+    if any(fault.is_as_committed for fault in faults):
+        # The manifest itself tells of rows that its model does not draw: only a new data set has those it draws.
+        return shlex.join(generating(f"{url}-again", spec.model_copy(update={"extended_at": ()}), notes))
     return in_words("delete", url, [fault.file for fault in faults if fault.file])
-
-
-def in_words(verb: str, url: str, names: list[str]) -> str:
-    """Return a line that asks for files of a data set to be restored or deleted, quoted as a shell takes them."""
-    files = list(dict.fromkeys(shlex.quote(f"{url}/{name}") for name in names))
-    more = [f"and {len(files) - MAX_NAMED:,} more"] if len(files) > MAX_NAMED else []
-    return " ".join([verb, *files[:MAX_NAMED], *more])

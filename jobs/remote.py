@@ -16,7 +16,16 @@ from ganmodel import __version__
 from ganmodel.errors import ClusterError
 from jobs.addresses import check_address
 from jobs.dashboard import Dashboard, NoAnswer
-from jobs.job_facts import ENDED, NAME_PREFIX, JobFacts, JobOutcome, facts_of, outcome_of, status_of
+from jobs.job_facts import (
+    ENDED,
+    NAME_PREFIX,
+    JobFacts,
+    JobOutcome,
+    facts_of,
+    outcome_of,
+    place_of_driver,
+    status_of,
+)
 from jobs.preflight import client_versions, cluster_note
 from jobs.progress import say
 from jobs.upload import STOP_WAIT_S, image_command, image_env, python_command, runtime_env
@@ -46,8 +55,6 @@ class JobRequest:
         spec_json: the spec, passed to the entrypoint as base64url.
         submission_id: identity of the job: two requests of one id run once.
         entrypoint_module: run on the cluster as `python -m MODULE KIND SPEC`.
-        num_cpus: CPUs reserved for the entrypoint. With 0 CPUs and GPUs it runs on the head node.
-        num_gpus: GPUs reserved for the entrypoint.
         attach_to_succeeded: take a job of this id that has succeeded for the one asked for; False runs it again.
         image_has_gangen: run the package that is installed on the cluster; False sends ours along.
     """
@@ -56,8 +63,6 @@ class JobRequest:
     spec_json: str
     submission_id: str
     entrypoint_module: str = "jobs.entrypoint"
-    num_cpus: float = 0
-    num_gpus: float = 0
     attach_to_succeeded: bool = True
     image_has_gangen: bool = False
 
@@ -266,8 +271,7 @@ class JobsClient:
                 lambda: self._client.submit_job(
                     entrypoint=request.entrypoint(),
                     submission_id=submission_id,
-                    entrypoint_num_cpus=request.num_cpus,
-                    entrypoint_num_gpus=request.num_gpus,
+                    entrypoint_resources=place_of_driver(self._dashboard.nodes()) or None,
                     metadata={"job_name": f"{NAME_PREFIX}{request.kind}", "gangen": __version__},
                     runtime_env=environment,
                 )

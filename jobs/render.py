@@ -7,6 +7,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
+from jobs.losses import losses_text
 from jobs.plan import Plan
 from jobs.writers import FORMATS
 from jobs.writers.tfrecord import folder
@@ -80,6 +81,7 @@ def dataset_facts(result: dict[str, Any], out: str) -> dict[str, Any]:
         "rows_made": rows,
         "shards": len(manifest.shards),
         "shards_made": result["shards_made"],
+        "was_finished": result["was_finished"],
         "splits": Plan(manifest.spec).split_rows(),
         "size_bytes": manifest.size_bytes,
         "label_counts": manifest.label_counts,
@@ -90,13 +92,14 @@ def dataset_facts(result: dict[str, Any], out: str) -> dict[str, Any]:
         "seconds": result["seconds"],
         "making_seconds": making,
         "rows_per_s": rows / making if making else None,
+        "losses": result["losses"],
     }
 
 
 def dataset_text(facts: dict[str, Any]) -> str:
     """Return the text twin of `dataset_facts`; the last line says what to run next."""
     out = facts["out"]
-    if facts["shards_made"]:
+    if facts["shards_made"] or not facts["was_finished"]:
         lines = [f"committed {facts['rows']:,} digits to {out}"]
         if facts["rows_per_s"]:
             speed = f"{facts['rows_per_s']:,.0f} rows/s once the workers were up"
@@ -110,6 +113,7 @@ def dataset_text(facts: dict[str, Any]) -> str:
     if len(facts["splits"]) > 1:
         lines.append(f"  splits    {', '.join(f'{name} {rows:,}' for name, rows in facts['splits'].items())}")
     lines.append(f"  labels    {_labels_text(counts, '')}")
+    lines += _lost_lines(facts, "their shards were made again")
     lines.append(f"  identity  plan {facts['plan_digest'][:12]}, rows {facts['rows_digest'][:12]}")
     lines.append(f"next: {next_command(facts)}")
     return "\n".join(lines)
@@ -138,9 +142,15 @@ def training_text(facts: dict[str, Any]) -> str:
             f"trained {facts['model_dir']} to step {facts['step']:,}{losses}",
             f"  model     {facts['model_digest'][:12]}",
             f"  samples   {facts['model_dir']}/samples",
+            *_lost_lines(facts, "gone on from the last checkpoint"),
             f"next: gangen generate --model {facts['model_dir']} --count 1e5",
         ]
     )
+
+
+def _lost_lines(facts: dict[str, Any], then: str) -> list[str]:
+    text = losses_text(facts.get("losses") or {})
+    return [f"  lost      {text}: {then}"] if text else []
 
 
 def to_json(facts: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ import shlex
 from typing import Any
 
 from jobs.faults import Fault
+from jobs.losses import losses_text
 from jobs.render import size_text
 
 MAX_FAULTS = 20
@@ -28,6 +29,10 @@ def verify_text(facts: dict[str, Any], faults: list[Fault], command: str) -> str
         "every byte and row" if facts["full"] else "manifest, sizes and footers (--full reads every row)"
     )
     lines.append(f"  checked   {checked if is_read else 'the manifest alone'}, in {facts['seconds']:.1f} s")
+    if any(fault.is_as_committed for fault in faults):
+        lines.append(
+            "  meaning   the files are those of the manifest, its model draws others: no repair helps"
+        )
     if again := facts["regenerated"]:
         rest = again["blocks"] - again["exact_blocks"]
         text = f"{again['exact_blocks']:,} blocks byte for byte"
@@ -47,10 +52,13 @@ def status_text(facts: dict[str, Any]) -> str:
         f"  splits    {', '.join(f'{name} {rows:,}' for name, rows in facts['splits'].items())}",
         f"  size      {', '.join(f'{name} {size_text(size)}' for name, size in facts['size_bytes'].items())}",
     ]
+    if facts["unreadable"]:
+        lines.append(f"  manifest  {facts['unreadable']} cannot be read")
     if len(facts["segments"]) > 1:
         lines.append(f"  grown     {' then '.join(f'{end:,}' for end in facts['segments'])} rows")
     if facts["rows_per_core_s"]:
         lines.append(f"  rate      {facts['rows_per_core_s']:,.0f} rows/s a worker")
+    lines += _run_lines(facts)
     lines += [
         f"  missing   shard {entry['shard']} (rows {entry['first_row']:,} and on): {entry['why']}"
         for entry in facts["missing"]
@@ -60,17 +68,31 @@ def status_text(facts: dict[str, Any]) -> str:
     return "\n".join([*lines, f"next: {facts['next']}"])
 
 
+def _run_lines(facts: dict[str, Any]) -> list[str]:
+    """Return what is told of the last run, and of the cluster's job."""
+    lines = []
+    if run := facts["last_run"]:
+        total = sum(run["stage_seconds"].values()) or 1.0
+        shares = ", ".join(f"{stage} {spent / total:.0%}" for stage, spent in run["stage_seconds"].items())
+        lines.append(f"  last run  {run['rows']:,} rows at {run['rows_per_s']:,.0f} rows/s; {shares}")
+        if text := losses_text(run["losses"]):
+            lines.append(f"  lost      {text}")
+    if job := facts.get("job"):
+        lines.append(
+            f"  job       {job['job']} is {job['status']}" + (f": {job['message']}" if job["message"] else "")
+        )
+    return lines
+
+
 def export_text(facts: dict[str, Any]) -> str:
     """Return the text of an export; the last line says what to run next."""
     sizes = ", ".join(f"{name} {size_text(size)}" for name, size in facts["size_bytes"].items())
-    made = (
-        f"exported {facts['rows']:,} digits"
-        if facts["shards_made"]
-        else f"nothing to do: all {facts['rows']:,} digits are"
-    )
+    lead = f"exported {facts['rows']:,} digits to {facts['out']}"
+    if facts["was_finished"]:
+        lead = f"nothing to do: all {facts['rows']:,} digits are in {facts['out']}"
     return "\n".join(
         [
-            f"{made} {'to' if facts['shards_made'] else 'in'} {facts['out']}",
+            lead,
             f"  size      {sizes}",
             f"  identity  plan {facts['plan_digest'][:12]}, rows {facts['rows_digest'][:12]}",
             f"next: {shlex.join(['gangen', 'verify', facts['out'], '--full'])}",

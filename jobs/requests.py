@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from pydantic import ValidationError
 
+from ganmodel.data import NUM_CLASSES
 from ganmodel.errors import DataError, SpecError
 from ganmodel.evaluation import METRICS, MIN_SAMPLES
 from ganmodel.labels import parse_labels
 from ganmodel.model_dir import PRETRAINED, read_model
 from ganmodel.presets import find_preset
 from ganmodel.weights import file_sha256
-from jobs.checks import absolute, in_range, one_of
+from jobs.checks import absolute, absolute_place, in_range, one_of
 from jobs.dataset_spec import LABELS_FROM_FILE
 from jobs.reading import open_dataset
 from jobs.specs import (
@@ -27,6 +28,7 @@ from jobs.specs import (
 
 if TYPE_CHECKING:
     from jobs.manifest import Manifest
+    from jobs.specs import Placement
 
 StrategyName = Literal["auto", "one-device", "mirrored", "multi-worker"]
 PrecisionName = Literal["auto", "float32", "mixed_bfloat16"]
@@ -36,6 +38,7 @@ def train_spec(
     *,
     dataset: str,
     model_dir: str | None,
+    limit: str | None,
     steps: int | None,
     epochs: float | None,
     batch_size: int | None,
@@ -44,11 +47,11 @@ def train_spec(
     gamma: float | None,
     precision: str,
     strategy: str,
-    workers: int,
-    gpus_per_worker: int | None,
+    placement: Placement,
     seed: int,
     resume: bool | None,
     checkpoint_every: int,
+    max_failures: int,
 ) -> TrainSpec:
     """Return the job that `gangen train` was asked for; see its help for the arguments.
 
@@ -60,6 +63,7 @@ def train_spec(
     one_of("--precision", precision, get_args(PrecisionName))
     if steps is not None and epochs is not None:
         raise SpecError("--steps and --epochs: give one of them, got both")
+    workers = placement.workers or 1
     if workers > 1 and strategy not in ("auto", "multi-worker"):
         raise SpecError(f"--workers {workers}: needs --strategy multi-worker or auto, got {strategy}")
     in_range("--epochs", epochs, 0, 1e6)
@@ -74,6 +78,7 @@ def train_spec(
             source=_source(dataset),
             model_dir=absolute(model_dir or f"runs/{Path(dataset).stem}-{preset}", "--model-dir"),
             preset=preset,
+            limit=None if limit is None else _image_limit(limit),
             steps=steps,
             epochs=epochs,
             batch_size=batch,
@@ -82,14 +87,21 @@ def train_spec(
             seed=seed,
             precision=None if precision == "auto" else cast("Literal['float32']", precision),
             strategy=cast("StrategyName", strategy),
-            workers=workers,
-            gpus_per_worker=gpus_per_worker,
+            placement=placement,
             resume={None: "auto", True: "require", False: "fresh"}[resume],  # type: ignore[arg-type]
             checkpoint_every_steps=checkpoint_every,
+            max_failures=max_failures,
         )
     except ValidationError as err:
         first = err.errors()[0]
         raise SpecError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']}") from err
+
+
+def _image_limit(text: str) -> int:
+    limit = parse_count(text, "--limit")
+    if limit < NUM_CLASSES:
+        raise SpecError(f"--limit: must be {NUM_CLASSES} or more, one image a label, got {limit}")
+    return limit
 
 
 def evaluate_spec(
@@ -154,7 +166,7 @@ def _model_subject(model: str, seed: int | None, truncation: float | None) -> Su
 
 
 def _data_subject(data: str) -> SubjectSpec:
-    path = absolute(data, "--data")
+    path = absolute_place(data, "--data")
     manifest = open_dataset(path)
     if manifest.num_rows < MIN_SAMPLES:
         raise DataError(

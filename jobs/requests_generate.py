@@ -12,7 +12,7 @@ from ganmodel.labels import parse_labels
 from ganmodel.latents import BLOCK_ROWS
 from ganmodel.model_dir import PRETRAINED, read_model
 from jobs.capacity import check_file_sizes
-from jobs.checks import absolute, in_range, one_of
+from jobs.checks import absolute, absolute_place, in_range, one_of
 from jobs.dataset_spec import LABELS_FROM_FILE, SHARE_SCALE, WHOLE, DatasetSpec, FormatName
 from jobs.plan import Plan
 from jobs.plan_files import changed_fields, latest_spec
@@ -21,6 +21,7 @@ from jobs.storage import open_storage
 
 if TYPE_CHECKING:
     from ganmodel.model_dir import ModelInfo
+    from jobs.specs import Placement
 
 _SPLIT_NAME = re.compile(r"[a-zA-Z]\w{0,31}", re.ASCII)
 
@@ -43,8 +44,7 @@ def generate_spec(
     splits: str | None,
     extend: bool,
     repair: bool,
-    workers: int | None,
-    gpus_per_worker: float,
+    placement: Placement,
 ) -> GenerateSpec:
     """Return the job that `gangen generate` was asked for; see its help for the arguments.
 
@@ -81,14 +81,13 @@ def generate_spec(
     if old is not None:
         _check_extension(old, dataset, str(out))
     plan = Plan(dataset)
-    place = _absolute_place(out or f"data/{dataset.name}-{rows}-{plan.digest[:8]}")
+    place = absolute_place(out or f"data/{dataset.name}-{rows}-{plan.digest[:8]}", "--out")
     check_file_sizes(open_storage(place), plan, "--shard-rows")
     return GenerateSpec(
         dataset=dataset,
         model=model_place,
         out=place,
-        workers=workers,
-        gpus_per_worker=gpus_per_worker,
+        placement=placement,
         labels_file=file,
         repair=repair,
     )
@@ -157,11 +156,6 @@ def _label_parts(file: str | None, info: ModelInfo, ends: tuple[int, ...]) -> tu
     return label_parts(file, len(info.class_names), ends) if file else ()
 
 
-def _absolute_place(out: str) -> str:
-    """Return --out in the one form that job ids and messages use: a URL ends without a slash."""
-    return open_storage(out).url if "://" in out else absolute(out, "--out")
-
-
 def _extended_spec(out: str | None, count: int) -> DatasetSpec:
     """Return what there is to extend.
 
@@ -170,7 +164,7 @@ def _extended_spec(out: str | None, count: int) -> DatasetSpec:
     """
     if out is None:
         raise SpecError("--extend: needs --out, the folder of the data set that is to grow")
-    place = _absolute_place(out)
+    place = absolute_place(out, "--out")
     old = latest_spec(open_storage(place))
     if old is None:
         raise SpecError(f"--extend: {place} holds no data set; leave --extend away to make one")

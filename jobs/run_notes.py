@@ -23,6 +23,22 @@ if TYPE_CHECKING:
 RUN_FILE = f"{PRIVATE}/run.json"
 
 
+class RunFigures(FrozenModel):
+    """What the last run that made shards did.
+
+    Attributes:
+        rows: that it committed.
+        seconds: from the first worker to the last shard.
+        rows_per_s: while it made them.
+        stage_seconds: workers' time by stage, in all.
+    """
+
+    rows: int
+    seconds: float
+    rows_per_s: float
+    stage_seconds: dict[str, float]
+
+
 class RunNotes(FrozenModel):
     """What is told of the last run.
 
@@ -31,17 +47,33 @@ class RunNotes(FrozenModel):
         labels_file: where the labels were read from, None for a rule.
         exported_from: the data set whose rows are read; None where rows are drawn.
         failures: reason by number of each shard that was left aside.
+        losses: how many workers, nodes, ... were lost on the way, by cause, see `jobs.losses`.
+        figures: of what the run did, once its last shard was made; None before.
     """
 
     model: str
     labels_file: str | None = None
     exported_from: str | None = None
     failures: dict[int, str] = Field(default_factory=dict)
+    losses: dict[str, int] = Field(default_factory=dict)
+    figures: RunFigures | None = None
 
 
-def write_notes(storage: Storage, spec: GenerateSpec, failures: Mapping[int, str] | None = None) -> None:
-    """Leave the notes of a run: when it begins, and again when shards were left aside."""
-    notes = RunNotes(model=spec.model, labels_file=spec.labels_file, failures=dict(failures or {}))
+def write_notes(
+    storage: Storage,
+    spec: GenerateSpec,
+    failures: Mapping[int, str] | None = None,
+    losses: Mapping[str, int] | None = None,
+    figures: RunFigures | None = None,
+) -> None:
+    """Leave the notes of a run: when it begins, and again when its last shard is made or left aside."""
+    notes = RunNotes(
+        model=spec.model,
+        labels_file=spec.labels_file,
+        failures=dict(failures or {}),
+        losses=dict(losses or {}),
+        figures=figures,
+    )
     storage.write_whole(RUN_FILE, notes.model_dump_json(indent=1) + "\n")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ganmodel.config import FrozenModel, Precision, TrainConfig
+from ganmodel.data import NUM_CLASSES, load_training_set, stratified_subset
 from ganmodel.errors import SpecError
 from ganmodel.evaluation import MIN_SAMPLES
 from ganmodel.presets import find_preset
@@ -51,6 +52,22 @@ def default_shard_rows(count: int) -> int:
     return next((rows for limit, rows in ladder if count <= limit), 10**8)
 
 
+class Placement(FrozenModel):
+    """Who does a job, and on what: no part of what comes out of it.
+
+    Attributes:
+        workers: how many; None takes what the cluster has room for, and follows it as nodes come and go.
+        cpus: cores of a worker. None: one; for a generation on GPUs its share of the node's, which encode.
+        gpus: GPUs of a worker, for a generation maybe a fraction. None takes GPUs where there are any.
+        resources: (name, amount) of what else Ray must have for each worker on its node.
+    """
+
+    workers: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    cpus: Annotated[float, Field(gt=0, le=1024)] | None = None
+    gpus: Annotated[float, Field(ge=0, le=64)] | None = None
+    resources: tuple[tuple[str, float], ...] = ()
+
+
 class GenerateSpec(FrozenModel):
     """A generation job: a data set, where it goes, and who makes it.
 
@@ -58,8 +75,7 @@ class GenerateSpec(FrozenModel):
         dataset: what is made.
         model: folder of the model, or `pretrained`.
         out: folder of the data set, an absolute path.
-        workers: actors; None takes what the cluster has.
-        gpus_per_worker: GPUs of an actor, may be a fraction.
+        placement: who makes it.
         labels_file: the file that `dataset.label_parts` were read from, an absolute path; None for a rule.
         repair: whether what is committed is read and checked in full first, and damaged shards made again.
     """
@@ -67,8 +83,7 @@ class GenerateSpec(FrozenModel):
     dataset: DatasetSpec
     model: str
     out: str
-    workers: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    gpus_per_worker: Annotated[float, Field(ge=0, le=64)] = 0.0
+    placement: Placement = Placement()
     labels_file: str | None = None
     repair: bool = False
 
@@ -80,23 +95,25 @@ class TrainSpec(FrozenModel):
         source: of the training set, see `ganmodel.data.load_training_set`.
         model_dir: folder of the model, an absolute path.
         preset: a row of `ganmodel.presets`.
+        limit: images to train on, see `ganmodel.data.stratified_subset`; None for all.
         steps: optimizer steps; None when `epochs` says how long.
         epochs: passes over the data, turned into steps where the data's size is known.
         batch_size: images per step over all replicas.
         learning_rate: Adam's.
         gamma: weight of the gradient penalties.
-        seed: of weights, data order and latents.
+        seed: of weights, data order and latents, and of which images `limit` keeps.
         precision: Keras dtype policy; None lets the device decide.
         strategy: of `tf.distribute`; `auto` takes several workers, all local GPUs, or one device.
-        workers: Ray workers, one a node.
-        gpus_per_worker: GPUs of each; None asks for one when the cluster has any.
+        placement: Ray workers, spread over the nodes; at least one, each with whole GPUs.
         resume: see `ganmodel.trainer.TrainOptions`.
         checkpoint_every_steps: see there.
+        max_failures: how often a group that has lost a worker begins again at its last checkpoint.
     """
 
     source: str
     model_dir: str
     preset: str
+    limit: Annotated[int, Field(ge=NUM_CLASSES)] | None = None
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
     epochs: Annotated[float, Field(gt=0, le=1e6)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=65_536)]
@@ -105,10 +122,24 @@ class TrainSpec(FrozenModel):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     precision: Precision | None = None
     strategy: Literal["auto", "one-device", "mirrored", "multi-worker"] = "auto"
-    workers: Annotated[int, Field(ge=1, le=1024)] = 1
-    gpus_per_worker: Annotated[int, Field(ge=0, le=64)] | None = None
+    placement: Placement = Placement(workers=1)
     resume: Literal["auto", "require", "fresh"] = "auto"
     checkpoint_every_steps: Annotated[int, Field(ge=1)] = 500
+    max_failures: Annotated[int, Field(ge=0, le=1000)] = 3
+
+    @property
+    def workers(self) -> int:
+        """How many workers train."""
+        return self.placement.workers or 1
+
+    def training_set(self) -> TrainingSet:
+        """Load what is trained on.
+
+        Raises:
+            DataError: see `ganmodel.data.load_training_set` and `stratified_subset`.
+        """
+        whole = load_training_set(self.source)
+        return whole if self.limit is None else stratified_subset(whole, self.limit, self.seed)
 
     def planned_steps(self, num_images: int) -> int:
         """Return the optimizer steps for a training set of `num_images`."""
@@ -133,6 +164,7 @@ class TrainSpec(FrozenModel):
             gamma=self.gamma,
             seed=self.seed,
             precision=self.precision or precision,
+            limit=self.limit,
             **preset.recipe(),
         )
 

@@ -9,7 +9,7 @@ from ganmodel.errors import DataError, ModelError
 from ganmodel.label_file import PREFIX
 from ganmodel.model_dir import PRETRAINED, read_model
 from jobs.dataset_spec import LABELS_FROM_FILE, WHOLE
-from jobs.manifest import file_sizes, read_manifest, read_records
+from jobs.manifest import UnreadableManifest, file_sizes, read_manifest, read_records
 from jobs.plan import Plan
 from jobs.plan_files import commit_name, latest_spec
 from jobs.run_notes import RunNotes, read_notes
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MAX_LISTED = 20
 """Missing shards that are named; the rest is counted."""
 
+MAX_NAMED = 3
+"""Files that are named in one line; the rest is counted."""
+
 UNKNOWN_MODEL = "MODEL"
 """What stands in a command for a model's folder that nobody wrote down."""
 
@@ -33,20 +36,25 @@ def status(storage: Storage) -> dict[str, Any]:
     """Return how far a data set is.
 
     Returns:
-        JSON values: `status` (`finished`, `damaged` where files of a finished one are gone, or `unfinished`), counts
-        planned and done, `missing` (one entry a shard: number, rows, reason), and `next`, the command that continues.
+        JSON values: `status` (`finished`, `damaged` where files of a finished one are gone or its manifest cannot be
+        read, or `unfinished`), counts planned and done, `missing` (one entry a shard: number, rows, reason),
+        `unreadable` (the manifest, where that is so), `last_run` (what it did and lost), and `next`, the command that
+        continues.
 
     Raises:
         DataError: nothing was ever begun there.
-        CommitConflict: the plan or the manifest cannot be read.
+        CommitConflict: the plan cannot be read.
     """
     spec = latest_spec(storage)
     if spec is None:
         raise DataError(
             f"{storage.url}: holds no data set; give a folder that `gangen generate` was started in"
         )
-    plan, notes = Plan(spec), read_notes(storage)
-    manifest = read_manifest(storage, plan, check_files=False)
+    plan, notes, unreadable = Plan(spec), read_notes(storage), None
+    try:
+        manifest = read_manifest(storage, plan, check_files=False)
+    except UnreadableManifest as err:
+        manifest, unreadable = None, err.name
     sizes = file_sizes(storage) if manifest is None else storage.sizes()
     if manifest is not None:
         records = {
@@ -63,6 +71,9 @@ def status(storage: Storage) -> dict[str, Any]:
         if task.index not in records
     ]
     state = "unfinished" if manifest is None else "damaged" if missing else "finished"
+    then = _next(storage, spec, notes, state)
+    if unreadable is not None:
+        state, then = "damaged", in_words("restore", storage.url, [unreadable])
     return {
         "status": state,
         "dataset": storage.url,
@@ -78,8 +89,23 @@ def status(storage: Storage) -> dict[str, Any]:
         "missing": missing[:MAX_LISTED],
         "plan_digest": plan.digest,
         "rows_digest": manifest.rows_digest if manifest else None,
-        "next": _next(storage, spec, notes, state),
+        "unreadable": unreadable,
+        "last_run": _last_run(notes),
+        "next": then,
     }
+
+
+def _last_run(notes: RunNotes | None) -> dict[str, Any] | None:
+    """Return what the last run did and lost; None where it made nothing, or was ended before it could say."""
+    if notes is None or notes.figures is None:
+        return None
+    return {**notes.figures.model_dump(), "losses": notes.losses}
+
+
+def job_id(storage: Storage) -> str | None:
+    """Return the id of the job that makes a data set where it is made on a cluster; None where there is no data set."""
+    spec = latest_spec(storage)
+    return Plan(spec).job_id(storage.url) if spec else None
 
 
 def _why(index: int, sizes: dict[str, int], notes: RunNotes | None, *, is_finished: bool) -> str:
@@ -120,15 +146,16 @@ def continuing(out: str, spec: DatasetSpec, notes: RunNotes | None) -> list[str]
     if notes and notes.exported_from:
         words = ["gangen", "export", notes.exported_from, "--to", ",".join(spec.formats), "--out", out]
         return [*words, "--image-encoding", spec.image_encoding]
-    return _generating(out, spec, notes)
+    return generating(out, spec, notes)
 
 
 def repairing(out: str, spec: DatasetSpec, notes: RunNotes | None) -> list[str]:
     """Return the command that makes what is damaged of a finished data set again, exported or drawn."""
-    return [*_generating(out, spec, notes), "--repair"]
+    return [*generating(out, spec, notes), "--repair"]
 
 
-def _generating(out: str, spec: DatasetSpec, notes: RunNotes | None) -> list[str]:
+def generating(out: str, spec: DatasetSpec, notes: RunNotes | None) -> list[str]:
+    """Return the command that draws a data set, with or without `--extend` as it was made."""
     words = ["gangen", "generate", "--count", str(spec.count), "--out", out]
     words += ["--model", model_folder(spec, notes) or UNKNOWN_MODEL]
     file = notes.labels_file if notes else None
@@ -150,6 +177,13 @@ def _generating(out: str, spec: DatasetSpec, notes: RunNotes | None) -> list[str
     if spec.splits != WHOLE:
         words += ["--splits", ",".join(f"{name}={share}" for name, share in spec.splits)]
     return [*words, "--extend"] if spec.extended_at else words
+
+
+def in_words(verb: str, url: str, names: list[str]) -> str:
+    """Return a line that asks for files of a data set to be restored or deleted, quoted as a shell takes them."""
+    files = list(dict.fromkeys(shlex.quote(f"{url}/{name}") for name in names))
+    more = [f"and {len(files) - MAX_NAMED:,} more"] if len(files) > MAX_NAMED else []
+    return " ".join([verb, *files[:MAX_NAMED], *more])
 
 
 def model_folder(spec: DatasetSpec, notes: RunNotes | None) -> str | None:

@@ -21,6 +21,8 @@ from jobs.plan import Plan
 from jobs.plan_files import check_plan
 from jobs.progress import say
 from jobs.remote import JobRequest, JobsClient
+from jobs.run_notes import read_notes
+from jobs.specs import Placement
 from jobs.storage import open_storage, target_errors
 
 if TYPE_CHECKING:
@@ -82,11 +84,21 @@ class RunOptions:
         """Tell whether the work is for the Ray cluster that this process is a part of, as a job's entrypoint is."""
         return resolve_address(self.address, self.environ) == SURROUNDING
 
-    def ray(
-        self, num_workers: int | None = None, gpus: float = 0.0
-    ) -> Callable[[], AbstractContextManager[None]]:
-        """Return the way to the Ray to work on from here: the one around us, or one of our own; see `local_ray`."""
-        return surrounding_ray if self.is_surrounded() else local_ray(num_workers, gpus)
+    def ray(self, placement: Placement = Placement()) -> Callable[[], AbstractContextManager[None]]:  # noqa: B008
+        """Return the way to the Ray to work on from here: the one around us, or one of our own; see `local_ray`.
+
+        Raises:
+            SpecError: a Ray of our own would lack what is asked for.
+        """
+        if self.is_surrounded():
+            return surrounding_ray
+        if placement.resources:
+            name, amount = placement.resources[0]
+            raise SpecError(
+                f"--resources: a Ray of our own has no {name}, {amount:g} asked for; give the --address of a cluster "
+                "that has it"
+            )
+        return local_ray(placement)
 
 
 def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
@@ -105,54 +117,55 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
 
         interrupt_on_sigterm()
         if not options.is_surrounded():
-            _check_workers(spec)
-        result = generate(spec, options.ray(spec.workers, (spec.workers or 1) * spec.gpus_per_worker))
+            _check_workers(spec.placement)
+        result = generate(spec, options.ray(spec.placement))
     else:
-        is_new = spec.repair or read_manifest(storage, plan) is None
-        identity = hashlib.sha256(f"{plan.digest} {spec.out}".encode()).hexdigest()[:16]
-        job = f"gangen-generate-{identity}"
+        was_finished = read_manifest(storage, plan, check_files=not spec.repair) is not None
         # A job of this id that has ended is no answer: its data may be gone. A new one finds what is there at once.
         request = JobRequest(
             kind="generate",
             spec_json=spec.model_dump_json(),
-            submission_id=job,
+            submission_id=plan.job_id(spec.out),
             attach_to_succeeded=False,
         )
-        kept = {} if spec.repair else read_records(storage, plan)
-        if is_new and not submit_job(address, request, options):
+        before = read_records(storage, plan)
+        if (spec.repair or not was_finished) and not submit_job(address, request, options):
             return
-        result = _seen_from_here(spec, kept)
+        result = _seen_from_here(spec, before) | {"was_finished": was_finished}
     facts = render.dataset_facts(result, spec.out)
     print_result(facts, render.dataset_text(facts), options)
 
 
-def _check_workers(spec: GenerateSpec) -> None:
+def _check_workers(placement: Placement) -> None:
     most = MAX_WORKERS_A_CORE * (os.cpu_count() or 1)
-    if spec.workers is not None and spec.workers > most:
+    if placement.workers is not None and placement.workers > most:
         raise SpecError(
             f"--workers: at most {most} on this machine ({MAX_WORKERS_A_CORE} a core; each takes about 1 GB), got "
-            f"{spec.workers:,}"
+            f"{placement.workers:,}"
         )
 
 
-def _seen_from_here(spec: GenerateSpec, kept: dict[int, ShardRecord]) -> dict[str, Any]:
-    """Return what a job made; not what it said of itself, but the manifest it left.
+def _seen_from_here(spec: GenerateSpec, before: dict[int, ShardRecord]) -> dict[str, Any]:
+    """Return what a job made; not what it said of itself, but the manifest and the records it left.
 
     Args:
         spec: the job.
-        kept: the shards that were committed before. A repair has none: which it kept, only the job knows.
+        before: the records that lay there before the job. One of a shard that was made again tells of other seconds.
     """
-    manifest = read_manifest(open_storage(spec.out), Plan(spec.dataset))
+    storage, plan = open_storage(spec.out), Plan(spec.dataset)
+    manifest, notes = read_manifest(storage, plan), read_notes(storage)
     if manifest is None:
         raise ClusterError(
             f"the job succeeded, but {spec.out} cannot be seen from here; look for it on the cluster's own disks"
         )
+    made = [record for index, record in read_records(storage, plan).items() if record != before.get(index)]
     return {
         "manifest": manifest,
-        "rows_made": manifest.num_rows - sum(record.num_rows for record in kept.values()),
-        "shards_made": len(manifest.shards) - len(kept),
+        "rows_made": sum(record.num_rows for record in made),
+        "shards_made": len(made),
         "seconds": None,
         "making_seconds": None,
+        "losses": notes.losses if notes else {},
     }
 
 
@@ -169,7 +182,7 @@ def run_train(spec: TrainSpec, options: RunOptions) -> None:
         from jobs.training import train
 
         interrupt_on_sigterm()
-        result = train(spec, options.ray(spec.workers, spec.workers * (spec.gpus_per_worker or 0)))
+        result = train(spec, options.ray(spec.placement))
         facts = {**result, "model_dir": spec.model_dir}
         print_result(facts, render.training_text(facts), options)
         return
@@ -187,9 +200,9 @@ def run_train(spec: TrainSpec, options: RunOptions) -> None:
 
 def _check_training(spec: TrainSpec) -> None:
     """Find what is wrong with the data, the folder or the configuration before Ray and TensorFlow load."""
-    from ganmodel.data import load_training_set, needs_download
+    from ganmodel.data import needs_download
 
-    training_set = load_training_set(spec.source)
+    training_set = spec.training_set()
     folder = Path(spec.model_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -205,9 +218,10 @@ def _check_training(spec: TrainSpec) -> None:
     store = CheckpointStore(folder)
     old = store.config() if spec.resume != "fresh" else None
     # Which precision the device prefers is the worker's to say; it compares the whole configuration again.
-    store.check(spec.resolved(training_set, old.precision if old else "float32"), spec.resume)
+    config = spec.resolved(training_set, old.precision if old else "float32")
+    store.check(config, spec.resume)
     if not needs_download(spec.source):
-        say(f"data: {len(training_set.labels):,} images of {training_set.name}")
+        say(f"data: {len(training_set.labels):,} images of {training_set.name}; {config.steps:,} steps")
 
 
 def submit_job(

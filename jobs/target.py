@@ -29,6 +29,10 @@ class TargetError(GangenError):
     """The target cannot be written: full, read-only, not ours to write or out of reach. A retry would not help."""
 
 
+class Throttled(TargetError):
+    """The target has been asking for patience for longer than a request is repeated; it may be well again later."""
+
+
 _HOPELESS = {
     errno.ENOSPC: "no space left",
     errno.EDQUOT: "disk quota exceeded",

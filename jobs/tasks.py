@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,40 +17,102 @@ from jobs.progress import Note
 from jobs.specs import EvaluateSpec, ExtractorsSpec, GenerateSpec, TrainSpec
 
 if TYPE_CHECKING:
+    from ganmodel.checkpoint import Resume
     from jobs.manifest import ShardRecord
     from jobs.measure import Part
 
 
 @ray.remote(max_restarts=0)
 class GenerateWorker:
-    """Loads the generator once and makes the shards it is given, one at a time."""
+    """Makes the shards it is given, one at a time: draws the digits itself on the CPU, or has a `DrawWorker` draw them.
 
-    def __init__(self, spec_json: str) -> None:
+    Args:
+        spec_json: the job.
+        drawer: the handle of a `DrawWorker`; None loads the generator here.
+    """
+
+    def __init__(self, spec_json: str, drawer: Any = None) -> None:
         self._spec = GenerateSpec.model_validate_json(spec_json)
+        self._drawer = drawer
         self._maker: Any = None
         self._plan: Any = None
 
-    def load(self) -> int:
-        """Load TensorFlow and the model, compile the graph, and return this process' id."""
+    def load(self) -> dict[str, Any]:
+        """Get ready; return where: `node` and `on_gpu`."""
         # Not in __init__: there, an error in the model would come back as a dead actor.
-        from ganmodel.sampler import Sampler
         from jobs.plan import Plan
-        from jobs.shards import DrawnBlocks, ShardMaker
+        from jobs.remote_blocks import RemoteBlocks
+        from jobs.shards import ShardMaker
         from jobs.storage import open_storage
 
-        sampler = Sampler(
-            self._spec.model,
-            use_gpus=bool(ray.get_gpu_ids()),
-            precision=self._spec.dataset.precision,
-        )
         self._plan = Plan(self._spec.dataset)
-        self._maker = ShardMaker(self._plan, open_storage(self._spec.out), DrawnBlocks(self._spec, sampler))
-        return os.getpid()
+        threading.Thread(target=_warm_up, args=(self._spec,)).start()  # while TensorFlow loads
+        source = (
+            RemoteBlocks(self._drawer, self._spec.dataset.block_rows)
+            if self._drawer
+            else _drawn_blocks(self._spec, use_gpus=False)
+        )
+        self._maker = ShardMaker(self._plan, open_storage(self._spec.out), source)
+        return _whereabouts(on_gpu=False)
 
     def make(self, index: int) -> str:
         """Make shard `index` and return its commit record as JSON."""
         record: ShardRecord = self._maker.make(self._plan.task(index))
         return record.model_dump_json()
+
+
+@ray.remote(max_restarts=0)
+class DrawWorker:
+    """Loads the generator on a GPU and draws blocks for the encoders beside it, one at a time in the order asked."""
+
+    def __init__(self, spec_json: str) -> None:
+        self._spec = GenerateSpec.model_validate_json(spec_json)
+        self._source: Any = None
+
+    def load(self) -> dict[str, Any]:
+        """Load TensorFlow and the model, compile the graph; return where: `node` and `on_gpu`."""
+        self._source = _drawn_blocks(self._spec, use_gpus=True)
+        return _whereabouts(on_gpu=self.device()["device"].startswith("GPU"))
+
+    def device(self) -> dict[str, str]:
+        """Return what the pixels are computed with."""
+        facts: dict[str, str] = self._source.device(None)
+        return facts
+
+    def draw(self, first_row: int, num_rows: int) -> Any:
+        """Return images [num_rows, 28, 28] uint8 and labels [num_rows] int32 of a block.
+
+        Args:
+            first_row: global index of its first row, the first of a block.
+            num_rows: how many of its rows are wanted.
+        """
+        from jobs.plan import ShardTask
+
+        part = ShardTask(index=0, first_row=first_row, num_rows=num_rows, split="", number=0, segment=0)
+        return next(self._source.blocks(part))
+
+
+def _warm_up(spec: GenerateSpec) -> None:
+    from jobs.writers import warm_up
+
+    with suppress(Exception):  # What fails here fails again where it can be told.
+        warm_up(spec.dataset.formats, spec.dataset.image_encoding)
+
+
+def _drawn_blocks(spec: GenerateSpec, *, use_gpus: bool) -> Any:
+    """Load TensorFlow and the model and compile the graph; return the source of blocks."""
+    from ganmodel.sampler import Sampler
+    from jobs.shards import DrawnBlocks
+
+    threads = max(1, int(spec.placement.cpus or 1))
+    return DrawnBlocks(
+        spec,
+        Sampler(spec.model, threads=threads, use_gpus=use_gpus, precision=spec.dataset.precision),
+    )
+
+
+def _whereabouts(*, on_gpu: bool) -> dict[str, Any]:
+    return {"node": ray.get_runtime_context().get_node_id(), "on_gpu": on_gpu}
 
 
 @ray.remote(max_restarts=0, max_concurrency=2)
@@ -111,11 +174,19 @@ class TrainWorker:
             probe.bind(("", 0))
             return f"{ray.util.get_node_ip_address()}:{probe.getsockname()[1]}"
 
-    def train(self, tf_config: dict[str, Any] | None) -> dict[str, Any]:
+    def last_step(self) -> int:
+        """Return the step of the last checkpoint that this worker sees, 0 where there is none."""
+        from ganmodel.checkpoint import CheckpointStore
+
+        return max(CheckpointStore(Path(self._spec.model_dir)).steps(), default=0)
+
+    def train(self, tf_config: dict[str, Any] | None, resume: Resume, start: int) -> dict[str, Any]:
         """Train until done or asked to stop.
 
         Args:
             tf_config: this worker's place in a group, as TensorFlow reads it from TF_CONFIG; None alone.
+            resume: see `ganmodel.trainer.TrainOptions`.
+            start: the step all workers of the group begin at.
 
         Returns:
             `TrainResult` as a dict.
@@ -124,17 +195,17 @@ class TrainWorker:
             os.environ["TF_CONFIG"] = json.dumps(tf_config)
         from dataclasses import asdict
 
-        from ganmodel.data import load_training_set
         from ganmodel.trainer import TrainOptions, run_training
 
         spec = self._spec
         gpus = len(ray.get_gpu_ids())
-        training_set = load_training_set(spec.source)
+        training_set = spec.training_set()
         config = spec.resolved(training_set, choose_precision(has_gpu=gpus > 0, flags=cpu_flags()))
         options = TrainOptions(
             model_dir=Path(spec.model_dir),
             strategy=_strategy(spec, gpus, grouped=tf_config is not None),
-            resume=spec.resume,
+            resume=resume,
+            start=start,
             checkpoint_every_steps=spec.checkpoint_every_steps,
             use_gpus=gpus > 0,
             is_chief=tf_config is None or tf_config["task"]["index"] == 0,

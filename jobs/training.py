@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import ClusterError, GangenError, Interrupted
+from jobs.fleet import alive_nodes, spreading
+from jobs.losses import Losses, classify, losses_text, node_of
+from jobs.node_watch import NodeWatch
 from jobs.progress import Reporter, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from ganmodel.checkpoint import Resume
     from jobs.specs import TrainSpec
 
 POLL_S = 0.5
@@ -19,67 +24,135 @@ POLL_S = 0.5
 ROOM_NOTICE_S = 60
 """Seconds between notices that the cluster has no room yet."""
 
+LOSS_NOTICE_S = 30.0
+"""Seconds in which Ray notices that a node is gone, and more."""
+
+END_TIMEOUT_S = 30.0
+"""Seconds a worker's process has to end when it is killed."""
+
 STOP_TIMEOUT_S = 120.0
 """Seconds a worker gets to end its step and write a checkpoint."""
 
 
+class WorkerLost(ClusterError):
+    """A worker of the group is gone; the others wait for it in vain.
+
+    Args:
+        err: what Ray says of it.
+        has_begun: steps had been taken, and what --fresh was to clear is cleared.
+    """
+
+    def __init__(self, err: Exception, *, has_begun: bool = False) -> None:
+        super().__init__(f"a training worker was lost ({str(err).splitlines()[0]})")
+        self.err = err
+        self.has_begun = has_begun
+
+
+class WorkerFailed(GangenError):
+    """The code of a worker fell; in a group perhaps because another worker was lost."""
+
+
 def train(spec: TrainSpec, connect: Callable[[], AbstractContextManager[None]]) -> dict[str, Any]:
-    """Train a model on Ray workers.
+    """Train a model on Ray workers; where one is lost, all begin again at the last checkpoint.
 
     Args:
         spec: the job.
         connect: opens the way to Ray.
 
     Returns:
-        `TrainResult` as a dict, of the chief worker.
+        `TrainResult` as a dict, of the chief worker, and `losses`, how often what was lost.
 
     Raises:
         Interrupted: asked to stop; a checkpoint was written.
-        ClusterError: a worker was lost, or there is no room for the group.
+        ClusterError: more workers were lost than `max_failures`.
         GangenError: what the training itself found wrong.
     """
+    losses, num_lost, resume = Losses(), 0, spec.resume
     with connect():
-        gpus = _gpus_per_worker(spec)
+        gpus = _gpus(spec)
         say(f"training on {spec.workers} worker(s), " + (f"{gpus} GPU(s) each" if gpus else "CPU only"))
-        workers = _start(spec, gpus)
+        while True:
+            try:
+                return {**_attempt(spec, gpus, resume), "losses": losses.counts()}
+            except WorkerLost as lost:
+                losses.add(classify(lost.err), node_of(lost.err))
+                num_lost += 1
+                if num_lost > spec.max_failures:
+                    raise ClusterError(
+                        f"{lost}; {losses_text(losses.counts())} in all, --max-failures {spec.max_failures}; the same "
+                        "command resumes from its checkpoint"
+                    ) from lost
+                say(
+                    f"{lost}: beginning again at the last checkpoint, {num_lost} of {spec.max_failures} times"
+                )
+                resume = "auto" if lost.has_begun else resume
+
+
+def _attempt(spec: TrainSpec, gpus: int, resume: Resume) -> dict[str, Any]:
+    """Train until the end, a request to stop, or the loss of a worker; leave no worker behind."""
+    import ray
+    from ray.util.placement_group import remove_placement_group
+
+    group, workers = _start(spec, gpus)
+    refs: list[Any] = []
+    try:
         configs = _tf_configs(spec, workers)
-        refs = [worker.train.remote(config) for worker, config in zip(workers, configs, strict=True)]
-        result: dict[str, Any] = _watch(workers, refs, spec.batch_size)
-        return result
+        # One worker says where all begin: on a shared folder each may see another last checkpoint.
+        start = 0 if resume == "fresh" else _result(workers[0].last_step.remote())
+        refs += [
+            worker.train.remote(config, resume, start)
+            for worker, config in zip(workers, configs, strict=True)
+        ]
+        return _watch(workers, refs, spec.batch_size)
+    finally:
+        for worker in workers:
+            ray.kill(worker)
+        if refs:
+            # The chief holds the folder's lock until its process has ended.
+            ray.wait(refs, num_returns=len(refs), timeout=END_TIMEOUT_S)
+        remove_placement_group(group)
 
 
-def _gpus_per_worker(spec: TrainSpec) -> int:
+def _gpus(spec: TrainSpec) -> int:
+    """Return the GPUs of each worker."""
     import ray
 
-    if spec.gpus_per_worker is not None:
-        return spec.gpus_per_worker
+    if spec.placement.gpus is not None:
+        return int(spec.placement.gpus)
     if spec.workers == 1 and spec.strategy in ("auto", "mirrored"):
         # One worker takes all the GPUs of the node that has most.
         return max(int(node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"])
     return 1 if ray.cluster_resources().get("GPU", 0) >= spec.workers else 0
 
 
-def _start(spec: TrainSpec, gpus: int) -> list[Any]:
-    """Start the workers, all or none, spread over the nodes."""
+def _start(spec: TrainSpec, gpus: int) -> tuple[Any, list[Any]]:
+    """Start the workers, all or none, spread over the nodes; return their placement group and their handles."""
     import ray
     from ray.util.placement_group import placement_group
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
     from jobs.tasks import TrainWorker
 
-    bundle = {"CPU": 1.0, **({"GPU": float(gpus)} if gpus else {})}
-    group = placement_group([bundle] * spec.workers, strategy="SPREAD")
+    cpus = spec.placement.cpus or 1.0
+    bundle = {"CPU": cpus, **({"GPU": float(gpus)} if gpus else {}), **dict(spec.placement.resources)}
+    strategy = spreading(bundle, spec.workers, alive_nodes())
+    if spec.workers > 1:
+        words = {"STRICT_SPREAD": "each on a node of its own", "SPREAD": "on fewer nodes than workers"}
+        say(f"placing {spec.workers} workers {words[strategy]} ({strategy})")
+    group = placement_group([bundle] * spec.workers, strategy=strategy)
     # A node that the autoscaler starts takes minutes; how long is too long is the user's to say.
     while not group.wait(timeout_seconds=ROOM_NOTICE_S):
         have = {k: v for k, v in ray.cluster_resources().items() if k in ("CPU", "GPU")}
         say(
-            f"waiting for room for {spec.workers} worker(s) with 1 CPU and {gpus} GPU(s) each; the cluster has {have}. "
+            f"waiting for room for {spec.workers} worker(s) with {cpus:g} CPU and {gpus} GPU(s) each; the cluster has "
+            f"{have}. "
             "If it cannot grow, stop and ask for fewer with --workers or --gpus-per-worker"
         )
-    return [
+    return group, [
         TrainWorker.options(  # type: ignore[attr-defined]
-            num_cpus=1,
+            num_cpus=cpus,
             num_gpus=gpus,
+            resources=dict(spec.placement.resources),
             scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=i),
         ).remote(spec.model_dump_json())
         for i in range(spec.workers)
@@ -88,11 +161,9 @@ def _start(spec: TrainSpec, gpus: int) -> list[Any]:
 
 def _tf_configs(spec: TrainSpec, workers: list[Any]) -> list[dict[str, Any] | None]:
     """Return each worker's TF_CONFIG; None for a worker alone."""
-    import ray
-
     if spec.strategy != "multi-worker" and spec.workers == 1:
         return [None]
-    cluster = {"worker": ray.get([worker.address.remote() for worker in workers])}
+    cluster = {"worker": [_result(worker.address.remote()) for worker in workers]}
     return [{"cluster": cluster, "task": {"type": "worker", "index": i}} for i in range(len(workers))]
 
 
@@ -103,12 +174,14 @@ def _watch(workers: list[Any], refs: list[Any], batch_size: int) -> dict[str, An
     reporter: Reporter | None = None
     stopping = False
     waiting = list(refs)
+    node = NodeWatch()
     try:
         while waiting:
             try:
                 done, waiting = ray.wait(waiting, num_returns=1, timeout=POLL_S)
                 for ref in done:
-                    _result(ref)
+                    _seen_with_others(ref, waiting)
+                node.check()
                 if waiting:
                     reporter = _show(reporter, workers[0], batch_size)
             except KeyboardInterrupt:
@@ -122,6 +195,9 @@ def _watch(workers: list[Any], refs: list[Any], batch_size: int) -> dict[str, An
                 if late:
                     raise ClusterError(f"a worker did not stop within {STOP_TIMEOUT_S:.0f} s") from None
         result: dict[str, Any] = _result(refs[0])
+    except WorkerLost as lost:
+        lost.has_begun = reporter is not None
+        raise
     finally:
         if reporter:
             reporter.__exit__(None, None, None)
@@ -141,11 +217,26 @@ def _result(ref: Any) -> Any:
     except RayTaskError as err:
         if isinstance(err.cause, GangenError):
             raise err.cause from err
-        raise GangenError(f"the training failed: {type(err.cause).__name__}: {err.cause}") from err
+        raise WorkerFailed(f"the training failed: {type(err.cause).__name__}: {err.cause}") from err
     except RayError as err:
-        raise ClusterError(
-            f"a training worker was lost ({str(err).splitlines()[0]}); the same command resumes from its checkpoint"
-        ) from err
+        raise WorkerLost(err) from err
+
+
+def _seen_with_others(ref: Any, others: list[Any]) -> None:
+    """Raise what a worker ended with, if with anything: the loss of another where that made it fail.
+
+    TensorFlow fails in every worker of a group when one is gone, sooner than Ray says so of that one.
+    """
+    import ray
+
+    try:
+        _result(ref)
+    except WorkerFailed:
+        ended = ray.wait(others, num_returns=len(others), timeout=LOSS_NOTICE_S)[0] if others else []
+        for other in ended:
+            with suppress(WorkerFailed):
+                _result(other)
+        raise
 
 
 def _show(reporter: Reporter | None, chief: Any, batch_size: int) -> Reporter | None:

@@ -61,7 +61,7 @@ class Report:
     @property
     def bad_shards(self) -> list[int]:
         """Numbers of the shards that are to be made again."""
-        return sorted({fault.shard for fault in self.faults if fault.shard is not None})
+        return sorted({f.shard for f in self.faults if f.shard is not None and not f.is_as_committed})
 
     def facts(self) -> dict[str, Any]:
         """Return the report as JSON values."""
@@ -145,8 +145,11 @@ def verify(
     are_good = not damaged and [sizes.get(name) for name in names] == whole
     labels: Labels | None = labels_of(manifest.spec, storage) if are_good else None
     checker = shard_checker(storage, manifest, labels)
+    told: dict[int | None, list[Fault]] = {}
+    for fault in listed:
+        told.setdefault(fault.shard, []).append(fault)
     for done, record in enumerate(manifest.shards, 1):
-        quick = [fault for fault in listed if fault.shard == record.index] if record.index in suspects else []
+        quick = told[record.index] if record.index in suspects else []
         if not quick:
             quick = list(check_footer(storage, record))
         if full or quick:

@@ -7,12 +7,18 @@ A writer that is dropped before that may leave a file that reads well and lacks 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
+from ganmodel.config import IMAGE_SIZE
 from jobs.writers import idx, parquet, tfrecord, webdataset
+from jobs.writers.encode import encode_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from jobs.dataset_spec import FormatName
     from jobs.writers.encode import EncodedRows, ImageEncoding
@@ -84,6 +90,23 @@ def format_of(key: str) -> str:
     return key.partition(".")[0]
 
 
+def warm_up(names: Iterable[str], image_encoding: ImageEncoding) -> None:
+    """Write and read back one blank row in each format, so that the loops are compiled before the first block is there.
+
+    Raises:
+        OSError: there is no room for temporary files.
+    """
+    with TemporaryDirectory() as folder:
+        for kind in (FORMATS[name] for name in names):
+            encoding = kind.stored_as(image_encoding)
+            paths = [Path(folder, key) for key in kind.keys]
+            writer = kind.open(*paths, image_encoding=encoding, class_names=("0",))
+            blank = np.zeros((1, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+            writer.append(encode_rows(blank, np.zeros(1, np.int64), 0, encoding))
+            writer.close()
+            kind.count_rows(*paths)
+
+
 def _one_file(file_name: Callable[[str, str, int], str]) -> Callable[[str, str, int], tuple[str, ...]]:
     return lambda dataset_name, split, number: (file_name(dataset_name, split, number),)
 
@@ -107,7 +130,7 @@ FORMATS: Mapping[str, Format] = {
         open=parquet.ParquetShardWriter,
         count_rows=parquet.count_rows,
         read=parquet.read_rows,
-        row_bytes={"png": 290, "raw": 175},
+        row_bytes={"png": 345, "raw": 225},
     ),
     "tfrecord": Format(
         name="tfrecord",
@@ -116,7 +139,7 @@ FORMATS: Mapping[str, Format] = {
         open=tfrecord.TFRecordShardWriter,
         count_rows=tfrecord.count_rows,
         read=tfrecord.read_rows,
-        row_bytes={"png": 345, "raw": 850},
+        row_bytes={"png": 412, "raw": 858},
     ),
     "webdataset": Format(
         name="webdataset",

@@ -9,7 +9,7 @@ import numpy as np
 
 from ganmodel.config import IMAGE_SIZE
 from ganmodel.errors import GangenError
-from ganmodel.png import concatenated, decode_png_batch, encode_png_batch
+from ganmodel.png import concatenated, decode_png_batch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +81,9 @@ def encode_rows(
             f"images must be [{len(labels)}, {IMAGE_SIZE}, {IMAGE_SIZE}] uint8, got {list(images.shape)} {images.dtype}"
         )
     if image_encoding == "png":
-        data, offsets = concatenated(encode_png_batch(images))
+        from ganmodel.png_block import encode_png_block
+
+        data, offsets = encode_png_block(images)
     else:
         data = images.tobytes()
         offsets = np.arange(len(labels) + 1, dtype=np.int64) * RAW_BYTES

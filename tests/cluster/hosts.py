@@ -270,7 +270,11 @@ class Network:
         self.folder = Path(
             tempfile.mkdtemp(prefix="gg", dir="/tmp")
         )  # Short: Ray puts Unix sockets below it.
-        commands = ["ip link add br0 type bridge", f"ip address add {GATEWAY}/24 dev br0", "ip link set br0 up"]
+        commands = [
+            "ip link add br0 type bridge",
+            f"ip address add {GATEWAY}/24 dev br0",
+            "ip link set br0 up",
+        ]
         commands += ["echo ready", "exec sleep infinity"]
         self._switch = _held(["unshare", "--net", "sh", "-c", " && ".join(commands)])
         return self

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from pathlib import Path
 
 import pytest
 from command_line import assert_refused_without_loading, refuse
+
+from ganmodel.model_dir import read_model
 
 PREVIEW = {
     "label out of range": (["--labels", "10"], "--labels: must be at most 9, got 10"),
@@ -38,6 +42,29 @@ PREVIEW = {
         ["--data", ".", "--seed", "1"],
         "--seed: is of digits to be drawn; those of --data are there",
     ),
+    "precision of a grid": (["--precision", "bfloat16"], "--precision: is for --rows; a grid is drawn in"),
+    "unknown precision": (
+        ["--rows", "0:9", "--precision", "fp16"],
+        "--precision: must be one of float32, bfloat16, got 'fp16'",
+    ),
+    "no such hands": (
+        ["--hands", "nowhere.json"],
+        "nowhere.json: cannot be read (No such file or directory)",
+    ),
+    "hands that are none": (["--hands", "file"], "file: is no file of `gangen explore` (Invalid JSON"),
+    "hands of another model": (
+        ["--hands", "hands.json"],
+        "hands.json: its digits are of the model 000000000000, this is 51a1f90f5c12; name theirs with --model",
+    ),
+    "hands that do not fit": (
+        ["--hands", "short.json"],
+        "a digit has 64 latents and 10 labels, number 0 2 and 1",
+    ),
+    "hands and rows": (
+        ["--hands", "f", "--rows", "0:9"],
+        "--rows: is for other digits than those of --hands",
+    ),
+    "hands and truncation": (["--hands", "f", "--truncation", "1"], "--truncation: is for other digits than"),
     "data and model": (["--data", ".", "--model", "m"], "--model: is of digits to be drawn"),
     "no picture": (["--out", "x.jpg"], "--out x.jpg: the name must end in .png"),
     "a folder": (["--out", "folder.png"], "--out folder.png: is a folder; name a file"),
@@ -89,7 +116,41 @@ POSTER = {
     "no model": (["1", "--model", "nowhere"], "there is no model.json in "),
 }
 
-COMMANDS = {"preview": PREVIEW, "walk": WALK, "poster": POSTER}
+EXPLORE = {
+    "no model": (["--model", "nowhere"], "there is no model.json in "),
+    "no port": (["--port", "70000"], "Invalid value for '--port': 70000"),
+    "port of a file": (["--port", "7000", "--export", "site"], "--port: is for a page that is served"),
+    "export below a file": (["--export", "file/site"], "--export file/site: cannot be written ("),
+    "export to a file": (["--export", "file"], "--export file: cannot be written ("),
+    "export by URI": (["--export", "s3://b/p"], "--export: takes a path of this machine, got s3://b/p"),
+    "export over a page": (["--export", "folder.png"], "its index.html is no page of ours; choose another"),
+    "misspelt option": (["--browser"], "No such option: --browser"),
+}
+
+EXPORT = {
+    "no format": (["export", "--out", "x.onnx"], "Missing option '--to'"),
+    "no place": (["export", "--to", "onnx"], "Missing option '--out'"),
+    "unknown format": (
+        ["export", "--to", "tflite", "--out", "x"],
+        "--to: must be one of onnx, savedmodel, got",
+    ),
+    "no onnx file": (["export", "--to", "onnx", "--out", "x.pb"], "--out x.pb: the name must end in .onnx"),
+    "below a file": (
+        ["export", "--to", "savedmodel", "--out", "file/x"],
+        "--out file/x: cannot be written (",
+    ),
+    "is there": (
+        ["export", "--to", "savedmodel", "--out", "folder.png"],
+        "--out folder.png: is there already",
+    ),
+    "no model": (
+        ["export", "--to", "savedmodel", "--out", "x", "--model", "nowhere"],
+        "there is no model.json in ",
+    ),
+    "no verb": (["import"], "No such command 'import'"),
+}
+
+COMMANDS = {"preview": PREVIEW, "walk": WALK, "poster": POSTER, "explore": EXPLORE, "model": EXPORT}
 CASES = {(name, case): [name, *table[case][0]] for name, table in COMMANDS.items() for case in table}
 MESSAGES = {(name, case): table[case][1] for name, table in COMMANDS.items() for case in table}
 
@@ -99,6 +160,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder.png").mkdir()
+    (tmp_path / "folder.png/index.html").write_text("mine")
+    kept = {"format": "gangen hands", "format_version": 1, "model_digest": "0" * 64}
+    (tmp_path / "hands.json").write_text(json.dumps(kept | {"digits": [{"hand": [0.5], "mix": [1]}]}))
+    kept["model_digest"] = read_model("pretrained").digest
+    (tmp_path / "short.json").write_text(json.dumps(kept | {"digits": [{"hand": [0, 1], "mix": [1]}]}))
     return tmp_path
 
 
@@ -110,8 +176,38 @@ def test_bad_option_is_one_line_and_exit_code_2(
     assert (code, err.count("\n")) == (2, 1), err
     assert err.startswith("error: ")
     assert MESSAGES[case] in err
-    assert sorted(path.name for path in folder.iterdir()) == ["file", "folder.png"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "file",
+        "folder.png",
+        "hands.json",
+        "short.json",
+    ]
 
 
-def test_bad_input_is_found_before_tensorflow_or_ray_is_loaded(tmp_path: Path) -> None:
-    assert_refused_without_loading(list(CASES.values()), tmp_path)
+def test_onnx_that_is_not_installed_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("jobs.model_requests.find_spec", lambda _: None)
+    code, err = refuse(["model", "export", "--to", "onnx", "--out", "x.onnx"], monkeypatch, capsys)
+    assert (code, err) == (
+        2,
+        "error: --to onnx: needs the onnx package; install it with pip install 'gangen[onnx]'\n",
+    )
+
+
+def test_a_port_that_is_taken_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, err = refuse(["explore", "--no-browser", "--port", str(port)], monkeypatch, capsys)
+    assert code == 2
+    assert (
+        err == f"error: --port {port}: cannot be had (Address already in use); leave it out for a free one\n"
+    )
+
+
+def test_bad_input_is_found_before_tensorflow_or_ray_is_loaded(folder: Path) -> None:
+    assert_refused_without_loading(list(CASES.values()), folder)

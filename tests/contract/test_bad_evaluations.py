@@ -15,8 +15,11 @@ EVALUATE = {
     "model and data": (["--model", "a", "--data", "b"], "--model and --data: give one of them, got both"),
     "no such model": (["--model", "nowhere"], "there is no model.json in "),
     "model by URI": (["--model", "s3://b/m"], "--model: this version takes folders that every node sees"),
-    "no such data": (["--data", "nowhere"], "there is no .gangen/manifest.json; give a folder that"),
-    "data by URI": (["--data", "gs://b/d"], "--data: this version takes folders that every node sees"),
+    "no such data": (["--data", "nowhere"], "there is no .gangen/manifest.json; give a folder or URL"),
+    "data in no bucket": (
+        ["--data", "s3://B/d"],
+        "--data s3://B/d: needs a bucket, as in s3://bucket/folder",
+    ),
     "data and seed": (["--data", ".", "--seed", "1"], "--seed and --truncation: are of digits to be drawn"),
     "data and truncation": (["--data", ".", "--truncation", "1"], "--seed and --truncation: are of digits"),
     "no such file": (["--dataset", "nowhere.npz"], "nowhere.npz: no such file"),

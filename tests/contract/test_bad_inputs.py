@@ -157,6 +157,15 @@ TRAIN = {
         ["--dataset", "digits", "--epochs", "1e6", "--batch-size", "1"],
         "the limit is 100,000,000",
     ),
+    "fewer images than labels": (
+        ["--limit", "9"],
+        "--limit: must be 10 or more, one image a label, got 9",
+    ),
+    "limit no number": (["--limit", "few"], "--limit: 'few' is no number; write 1000"),
+    "more images than there are": (
+        ["--dataset", "digits", "--limit", "1501"],
+        "--limit: must be from 10, one image a label, to the 1,500 of the training split of digits, got 1,501",
+    ),
     "model folder by URI": (["--model-dir", "gs://b/m"], "--model-dir: this version takes folders"),
     "nothing to resume": (["--dataset", "digits", "--resume"], "--resume: "),
 }
@@ -247,11 +256,12 @@ def test_another_data_set_is_left_alone_with_exit_code_4_and_the_difference(
 ) -> None:
     from jobs.plan_files import COMMITS, PLAN_FILE
     from jobs.requests_generate import generate_spec
+    from jobs.specs import Placement
 
     spec = generate_spec(
         count="1000", out=str(tmp_path), model="pretrained", formats="parquet", shard_rows=None, labels="balanced",
         seed=7, truncation=1.0, precision="float32", image_encoding="png", splits=None, extend=False, repair=False,
-        workers=None, gpus_per_worker=0,
+        placement=Placement(),
     )  # fmt: skip
     (tmp_path / PLAN_FILE).parent.mkdir()
     (tmp_path / PLAN_FILE).write_text(spec.dataset.model_dump_json())

@@ -17,13 +17,15 @@ OPTIONS = {
     "generate": {
         "--count", "--out", "--model", "--format", "--shard-rows", "--labels", "--seed", "--truncation",
         "--precision",
-        "--image-encoding", "--splits", "--extend", "--repair", "--workers", "--gpus-per-worker", "--address",
+        "--image-encoding", "--splits", "--extend", "--repair", "--workers", "--cpus-per-worker", "--gpus-per-worker",
+        "--resources", "--address",
         "--no-wait", "--image-has-gangen", "--dry-run", "--json", "--help",
     },
     "train": {
-        "--dataset", "--model-dir", "--steps", "--epochs", "--batch-size", "--preset", "--learning-rate", "--gamma",
-        "--precision", "--strategy", "--workers", "--gpus-per-worker", "--seed", "--resume", "--fresh",
-        "--checkpoint-every", "--address", "--no-wait", "--image-has-gangen", "--dry-run", "--json", "--help",
+        "--dataset", "--model-dir", "--limit", "--steps", "--epochs", "--batch-size", "--preset", "--learning-rate",
+        "--gamma", "--precision", "--strategy", "--workers", "--cpus-per-worker", "--gpus-per-worker", "--resources",
+        "--seed", "--resume", "--fresh", "--checkpoint-every", "--max-failures", "--address", "--no-wait",
+        "--image-has-gangen", "--dry-run", "--json", "--help",
     },
     "evaluate": {
         "--model", "--data", "--dataset", "--samples", "--metrics", "--truncation", "--seed", "--report", "--record",
@@ -33,11 +35,11 @@ OPTIONS = {
         "--dataset", "--out", "--address", "--no-wait", "--image-has-gangen", "--dry-run", "--json", "--help",
     },
     "verify": {"--full", "--regenerate", "--model", "--json", "--help"},
-    "status": {"--json", "--help"},
+    "status": {"--address", "--json", "--help"},
     "export": {"--to", "--out", "--image-encoding", "--json", "--help"},
     "preview": {
         "--labels", "--seeds", "--rows", "--data", "--seed", "--truncation", "--model", "--out", "--columns", "--scale",
-        "--terminal", "--dry-run", "--json", "--help",
+        "--terminal", "--precision", "--hands", "--dry-run", "--json", "--help",
     },
     "walk": {
         "--labels", "--seeds", "--rows", "--seed", "--frames", "--hold", "--loop", "--open", "--fps", "--size",
@@ -47,7 +49,9 @@ OPTIONS = {
         "--hands", "--style-of", "--seed", "--variation", "--truncation", "--size", "--ink", "--paper", "--model",
         "--out", "--dry-run", "--json", "--help",
     },
+    "explore": {"--model", "--port", "--export", "--no-browser", "--json", "--help"},
 }  # fmt: skip
+MODEL_OPTIONS = {"export": {"--model", "--to", "--out", "--json", "--help"}}
 JOBS_OPTIONS = {
     "list": {"--all", "--address", "--json", "--help"},
     "status": {"--address", "--json", "--help"},
@@ -69,14 +73,18 @@ def test_the_options_are_these_and_no_others(command: str) -> None:
     assert shown - {"--steps."} == OPTIONS[command]
 
 
-@pytest.mark.parametrize("verb", JOBS_OPTIONS)
-def test_the_options_of_jobs_are_these_and_its_examples_use_them(verb: str) -> None:
-    text = gangen("jobs", verb, "--help").stdout
+@pytest.mark.parametrize(
+    ("group", "verb", "expected"),
+    [(group, verb, options)
+     for group, verbs in (("jobs", JOBS_OPTIONS), ("model", MODEL_OPTIONS)) for verb, options in verbs.items()],
+)  # fmt: skip
+def test_the_options_of_groups_are_these_and_their_examples_use_them(group, verb, expected) -> None:
+    text = gangen(group, verb, "--help").stdout
     options, _, example = text.partition("Options:")[2].partition("Example:")
-    assert set(re.findall(r"(?<![\w`-])--[a-z][a-z-]+", options)) == JOBS_OPTIONS[verb]
+    assert set(re.findall(r"(?<![\w`-])--[a-z][a-z-]+", options)) == expected
     words = shlex.split(example)
-    assert words[:3] == ["gangen", "jobs", verb]
-    assert {word for word in words if word.startswith("--")} <= JOBS_OPTIONS[verb]
+    assert words[:3] == ["gangen", group, verb]
+    assert {word for word in words if word.startswith("--")} <= expected
 
 
 @pytest.mark.parametrize("command", [name for name, options in OPTIONS.items() if "--dry-run" in options])
@@ -89,7 +97,7 @@ def test_the_example_in_the_help_is_runnable(command: str, tmp_path: Path) -> No
     json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("command", [*OPTIONS, "jobs"])
+@pytest.mark.parametrize("command", [*OPTIONS, "jobs", "model"])
 def test_help_loads_neither_tensorflow_nor_ray_nor_numpy(command: str) -> None:
     script = (
         f"import sys\nsys.argv[1:] = [{command!r}, '--help']\nfrom jobs import cli\n"

@@ -11,13 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.cli import app
+from jobs.losses import Cause
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/cluster.md").read_text()
 BLOCKS = re.findall(r"^```sh[^\n]*\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("gangen ")]
 
-ROWS, RATE = 1e9, 15_000
+ROWS, RATE, ROW_BYTES = 1e9, 15_000, 757
 
 
 def rows_of(heading: str) -> list[list[str]]:
@@ -40,7 +41,13 @@ def test_gangen_takes_its_commands(command):
 
 
 def test_every_command_line_there_is_is_looked_at():
-    assert {shlex.split(command)[1] for command in COMMANDS} == {"generate", "train", "evaluate", "jobs"}
+    assert {shlex.split(command)[1] for command in COMMANDS} == {
+        "generate",
+        "train",
+        "evaluate",
+        "status",
+        "jobs",
+    }
     verbs = {shlex.split(command)[2] for command in COMMANDS if command.startswith("gangen jobs")}
     assert verbs == {"list", "status", "logs", "stop"}
 
@@ -63,7 +70,7 @@ def test_the_times_follow_from_the_rate():
         rows_s = int(workers) * RATE
         assert numbers(minutes)[0] == pytest.approx(ROWS / rows_s / 60, rel=0.03)
         assert numbers(rate) == [rows_s]
-        assert numbers(storage)[0] == pytest.approx(rows_s * 635 / 1e9, rel=0.02)
+        assert numbers(storage)[0] == pytest.approx(rows_s * ROW_BYTES / 1e9, rel=0.02)
 
 
 def test_the_costs_follow_from_the_assumed_prices():
@@ -76,7 +83,7 @@ def test_the_costs_follow_from_the_assumed_prices():
         assert numbers(spot[column])[-1] == pytest.approx(hours * numbers(spot[1])[0], abs=0.01)
         assert numbers(demand[column])[-1] == pytest.approx(hours * numbers(demand[1])[0], abs=0.01)
     for row in table[3:]:
-        assert numbers(row[2])[0] == pytest.approx(635 * numbers(row[1])[0], rel=0.01)
+        assert numbers(row[2])[0] == pytest.approx(ROW_BYTES * numbers(row[1])[0], rel=0.01)
     assert f"{work_h:.1f} core-hours of work" in TEXT
 
 
@@ -95,6 +102,10 @@ def test_what_it_says_is_said_is_in_the_code():
         words = re.split(r"[A-Z]{2,}|\d[\d.]*|>=[\d.]+|\(a warning\)|Ray |Python |pyarrow|,| and ", said)
         for part in (word.strip() for word in words):
             assert len(part) < 8 or part in flat, f"nobody says {part!r}"
+
+
+def test_it_tells_of_every_loss():
+    assert [cause for cause, *_ in rows_of("| lost to |")] == list(Cause)
 
 
 def test_the_files_it_names_are_there():

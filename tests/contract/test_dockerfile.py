@@ -128,7 +128,12 @@ def test_the_package_builds_from_what_is_copied_alone(tmp_path):
     (wheel,) = (tmp_path / "dist").iterdir()
     assert wheel.name.startswith(f"gangen-{__version__}-")
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"jobs/cli.py", "jobs/report.html", "ganmodel/pretrained/generator.safetensors"} <= names
+    assert {
+        "jobs/cli.py",
+        "jobs/report.html",
+        "jobs/explorer/page.html",
+        "ganmodel/pretrained/generator.safetensors",
+    } <= names
 
 
 def test_the_versions_in_its_comments_are_the_packages():

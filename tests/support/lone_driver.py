@@ -12,9 +12,11 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 from jobs import driver
+from jobs.losses import Losses
 from jobs.manifest import ShardRecord
 from jobs.plan import Plan, ShardTask
 from jobs.shards import DrawnBlocks, ShardMaker
@@ -29,10 +31,11 @@ class LoneFanout:
     """Makes the shards in this process; see `jobs.fanout.Fanout`."""
 
     def __init__(
-        self, spec: GenerateSpec, num_workers: int, on_record: Callable[[ShardRecord], None]
+        self, spec: GenerateSpec, fleet: Any, on_record: Callable[[ShardRecord], None], journal: Any
     ) -> None:
-        del num_workers
+        del fleet, journal
         self.failures: dict[int, str] = {}
+        self.losses = Losses()
         self.making_seconds = 1.0
         self._spec = spec
         self._on_record = on_record
@@ -42,6 +45,20 @@ class LoneFanout:
         maker = ShardMaker(Plan(self._spec.dataset), open_storage(self._spec.out), source)
         for task in tasks:
             self._on_record(maker.make(task))
+
+
+class LoneJournal:
+    """Takes note of nothing: the real one needs Ray; see `jobs.journal.Journal`."""
+
+    def __init__(self, *_: Any) -> None:
+        self.rows = 0
+        self.stage_seconds: dict[str, float] = {}
+
+    def event(self, *_: Any, **__: Any) -> None:
+        """Forget it."""
+
+    def flush(self, **_: Any) -> None:
+        """Write nothing."""
 
 
 def die_at(step: int) -> None:
@@ -64,6 +81,8 @@ def die_at(step: int) -> None:
 if __name__ == "__main__":
     spec = GenerateSpec.model_validate_json(sys.argv[1])
     driver.Fanout = LoneFanout  # type: ignore[assignment, misc]
+    driver.Journal = LoneJournal  # type: ignore[assignment, misc]
+    driver.Fleet = lambda _, **__: SimpleNamespace(size=lambda: 1)  # type: ignore[assignment, misc]
     driver._model_facts = lambda spec: {  # type: ignore[assignment]
         "name": "noise", "digest": spec.dataset.model_digest, "latent_dim": 4, "training": {}, "quality": {},
     }  # fmt: skip

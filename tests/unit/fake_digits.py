@@ -13,9 +13,10 @@ from ganmodel.latents import draw_block
 from jobs.dataset_spec import DatasetSpec
 from jobs.finish import finish
 from jobs.label_store import labels_of, store_labels
-from jobs.manifest import Manifest, read_records
+from jobs.manifest import Manifest, read_manifest, read_records
 from jobs.plan import Plan
 from jobs.plan_files import check_plan, write_plan
+from jobs.repair import condemn, restore
 from jobs.shards import DrawnBlocks, ShardMaker
 from jobs.specs import GenerateSpec
 from jobs.storage import open_storage
@@ -100,6 +101,24 @@ def make_dataset(
     if latent_dim is not None:
         model["latent_dim"] = latent_dim
     return finish(storage, plan, [records[i] for i in range(plan.num_shards)], model=model)
+
+
+def remake(out: Any, sampler: FakeSampler | None = None) -> None:
+    """Do what `gangen generate --repair` does, without Ray."""
+    storage = open_storage(str(out))
+    manifest = read_manifest(storage, check_files=False)
+    assert manifest is not None
+    plan = Plan(manifest.spec)
+    storage.prepare()
+    condemn(storage, plan, manifest)
+    job = GenerateSpec(dataset=manifest.spec, model="fake", out=str(out))
+    maker = ShardMaker(plan, storage, DrawnBlocks(job, sampler or FakeSampler()))
+    done = read_records(storage, plan)
+    for task in plan.tasks():
+        if task.index not in done:
+            maker.make(task)
+    records = read_records(storage, plan)
+    restore(storage, manifest, [records[i] for i in range(plan.num_shards)])
 
 
 def labels_between(spec: DatasetSpec, out: Any, block: int) -> Any:

@@ -6,8 +6,10 @@ import base64
 import json
 import re
 import shlex
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -263,11 +265,24 @@ def test_where_no_cluster_is_around_or_it_refuses_us_is_one_line(kind, monkeypat
         raise error("no running Ray instance\nand much more")
 
     monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setattr("jobs.local._reach_head", lambda: None)
     with (
         pytest.raises(ClusterError, match=r"^--address auto: no Ray cluster around .*no running") as caught,
         surrounding_ray(),
     ):
         pytest.fail("connected to nothing")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_head_that_is_gone_is_one_line_before_ray_tries_for_minutes(monkeypatch):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        gone = f"127.0.0.1:{probe.getsockname()[1]}"
+    monkeypatch.setenv("RAY_ADDRESS", gone)
+    began = time.monotonic()
+    with pytest.raises(ClusterError, match=r"nothing answers at .*, where its head was") as caught:
+        surrounding_ray().__enter__()
+    assert time.monotonic() - began < 15
     assert "\n" not in str(caught.value)
 
 

@@ -34,9 +34,9 @@ def test_a_configuration_reads_back_from_its_json_with_the_same_digest(tiny_conf
     assert back.content_digest() == config.content_digest()
 
 
-def test_a_configuration_written_before_there_were_choices_of_loss_means_ours(tiny_config):
+def test_a_configuration_written_before_there_were_choices_means_what_was_done_then(tiny_config):
     values = tiny_config().model_dump(mode="json")
-    for name in ("loss", "adam_betas", "joint"):
+    for name in ("loss", "adam_betas", "joint", "limit"):
         del values[name]
     assert TrainConfig.model_validate_json(json.dumps(values)) == tiny_config()
 
@@ -71,6 +71,7 @@ CHANGES = [
     ("loss", {"loss": "cross_entropy"}, "loss: relativistic -> cross_entropy"),
     ("adam_betas", {"adam_betas": (0.9, 0.999)}, "adam_betas: [0.0, 0.99] -> [0.9, 0.999]"),
     ("joint", {"joint": True}, "joint: False -> True"),
+    ("limit", {"limit": 500}, "limit: None -> 500"),
 ]
 
 

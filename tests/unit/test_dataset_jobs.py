@@ -21,6 +21,7 @@ import pytest
 from ganmodel.errors import CommitConflict, DamageFound, DataError, Interrupted, SpecError
 from ganmodel.weights import file_sha256
 from jobs.card import SplitFacts
+from jobs.cli_options import run_options
 from jobs.dataset_commands import run_export, run_status, run_verify
 from jobs.dataset_spec import WHOLE
 from jobs.export import export, exported_spec
@@ -30,7 +31,7 @@ from jobs.plan import Plan
 from jobs.plan_files import MANIFEST_FILE, PLAN_FILE, commit_name, latest_spec, manifest_name, write_plan
 from jobs.requests_generate import generate_spec, parse_splits
 from jobs.run_notes import read_notes, write_notes
-from jobs.specs import GenerateSpec
+from jobs.specs import GenerateSpec, Placement
 from jobs.status import status
 from jobs.storage import open_storage
 from jobs.verify import finished_manifest, verify
@@ -147,7 +148,7 @@ def typed(out: Path, **changes):
     words = {
         "count": "4000", "out": str(out), "model": "pretrained", "formats": "parquet", "shard_rows": "1000",
         "labels": "balanced", "seed": 0, "truncation": 1.0, "precision": "float32", "image_encoding": "png",
-        "splits": None, "extend": False, "repair": False, "workers": None, "gpus_per_worker": 0.0,
+        "splits": None, "extend": False, "repair": False, "placement": Placement(),
     }  # fmt: skip
     return generate_spec(**words | changes)
 
@@ -245,7 +246,7 @@ def test_status_of_a_finished_data_set_and_of_one_that_lost_files(tmp_path, caps
     assert (facts["status"], facts["missing"], facts["rows_done"]) == ("finished", [], 5000)
     assert facts["next"] == f"gangen verify {tmp_path}"
     (tmp_path / "data/train-00001.parquet").unlink()
-    run_status(str(tmp_path), as_json=False)
+    run_status(str(tmp_path), run_options(None, False, False, False))
     text = capsys.readouterr().out
     assert text.startswith(f"damaged: {tmp_path}\n  rows      3,000 of 5,000\n")
     assert "shard 1 (rows 2,000 and on): its files are gone or cut" in text
@@ -254,11 +255,11 @@ def test_status_of_a_finished_data_set_and_of_one_that_lost_files(tmp_path, caps
 
 def test_status_of_nothing_is_one_line(tmp_path):
     with pytest.raises(DataError, match=f"^{tmp_path}: holds no data set"):
-        run_status(str(tmp_path), as_json=True)
+        run_status(str(tmp_path), run_options(None, False, False, True))
     (tmp_path / ".gangen").mkdir()
     (tmp_path / PLAN_FILE).write_text("{")
     with pytest.raises(DataError, match=f"^{tmp_path}: .gangen/plan.json cannot be read"):
-        run_status(str(tmp_path), as_json=True)
+        run_status(str(tmp_path), run_options(None, False, False, True))
 
 
 def test_status_of_ten_thousand_shards_takes_seconds(tmp_path):
@@ -362,6 +363,23 @@ def test_an_export_that_was_cut_off_does_what_is_missing(tmp_path):
     assert export(source, manifest, target, spec)[1] == len(manifest.shards) - 2
     assert finished_manifest(target).num_rows == 5000
     assert verify(target, finished_manifest(target), full=True).faults == []
+
+
+def test_an_export_with_every_shard_there_and_no_manifest_is_finished_and_says_so(tmp_path, capsys):
+    make_dataset(tmp_path / "a")
+    out = tmp_path / "b"
+
+    def again():
+        run_export(str(tmp_path / "a"), formats="idx", out=str(out), image_encoding=None, as_json=False)
+        return capsys.readouterr().out
+
+    assert again().startswith(f"exported 5,000 digits to {out}\n")
+    assert again().startswith(f"nothing to do: all 5,000 digits are in {out}\n")
+    (out / MANIFEST_FILE).unlink()
+    assert again().startswith(f"exported 5,000 digits to {out}\n")
+    (out / "idx/00000/train-images-idx3-ubyte").unlink()
+    with pytest.raises(CommitConflict, match=rf"1 of 6 files .*; `gangen verify {out}` says what mends it$"):
+        again()
 
 
 def test_a_damaged_source_and_a_taken_place_are_refused_in_one_line(tmp_path, capsys):
@@ -481,6 +499,16 @@ def test_a_manifest_that_cannot_be_read_is_a_fault_like_any_other(tmp_path, caps
     assert facts["next"] == f"restore {tmp_path}/{MANIFEST_FILE}"
     assert text.startswith(f"damaged: {tmp_path} (rows unknown) has 1 faults\n  manifest: ")
     assert "  checked   the manifest alone, in " in text
+    assert text.endswith(f"next: restore {tmp_path}/{MANIFEST_FILE}\n")
+
+
+def test_status_of_a_data_set_whose_manifest_cannot_be_read_says_so(tmp_path, capsys):
+    make_dataset(tmp_path)
+    (tmp_path / MANIFEST_FILE).write_text("{")
+    run_status(str(tmp_path), as_json=False)
+    text = capsys.readouterr().out
+    assert text.startswith(f"damaged: {tmp_path}\n  rows      5,000 of 5,000\n")
+    assert f"\n  manifest  {MANIFEST_FILE} cannot be read\n" in text
     assert text.endswith(f"next: restore {tmp_path}/{MANIFEST_FILE}\n")
 
 

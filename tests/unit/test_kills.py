@@ -47,7 +47,7 @@ def plans(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def drive(place: str, changes: dict[str, Any], step: int = 0) -> subprocess.Popen[str]:
-    spec = GenerateSpec(dataset=dataset_spec(**changes), model="noise", out=place, workers=1)
+    spec = GenerateSpec(dataset=dataset_spec(**changes), model="noise", out=place)
     command = [sys.executable, "-m", "tests.support.lone_driver", spec.model_dump_json(), str(step)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
 

@@ -18,6 +18,7 @@ from ganmodel.errors import CommitConflict, SpecError
 from jobs.object_access import ObjectUrl, connect, parse_object_url, refusals
 from jobs.object_storage import WHOLE_BYTES, ObjectStorage
 from jobs.storage import PENDING, TargetError, open_storage
+from jobs.target import Throttled
 
 QUICK: dict[str, Any] = {
     "max_retries": 2,
@@ -223,6 +224,7 @@ def test_what_does_not_pass_is_one_line_without_secrets(
     assert "\n" not in str(e.value)
     assert KEY not in str(e.value)
     assert e.value.__suppress_context__
+    assert isinstance(e.value, Throttled) == (kind == "slow_down")
 
 
 def test_a_missing_bucket_is_named(storage: ObjectStorage) -> None:

@@ -15,19 +15,23 @@ from hypothesis import strategies as st
 
 from ganmodel.errors import CommitConflict, DamageFound, DataError, ModelError, SpecError
 from ganmodel.weights import file_sha256
+from jobs import dataset_commands
+from jobs.cli_options import run_options
 from jobs.dataset_commands import run_status, run_verify
 from jobs.label_store import labels_of
 from jobs.manifest import read_manifest, read_records
 from jobs.plan import Plan
 from jobs.plan_files import MANIFEST_FILE, PLAN_FILE, commit_name
 from jobs.regenerate import Regenerator, chosen_blocks
-from jobs.repair import condemn, restore
+from jobs.remedy import remedy
+from jobs.specs import GenerateSpec
 from jobs.status import status
 from jobs.storage import open_storage
+from jobs.submit import _seen_from_here
 from jobs.verify import finished_manifest, verify
 from jobs.writers import FORMATS
 from jobs.writers.encode import encode_rows
-from tests.unit.fake_digits import FakeSampler, dataset_spec, make_dataset
+from tests.unit.fake_digits import FakeSampler, dataset_spec, make_dataset, remake
 
 FORMATS_OF_ALL = ("idx", "parquet", "tfrecord", "webdataset")
 
@@ -276,7 +280,7 @@ def test_what_cannot_be_read_is_one_line(dataset):
     (dataset / MANIFEST_FILE).unlink()
     (dataset / MANIFEST_FILE).mkdir()
     for call in (
-        lambda: run_status(str(dataset), as_json=True),
+        lambda: run_status(str(dataset), run_options(None, False, False, True)),
         lambda: run_verify(str(dataset), full=False, fraction=None, model=None, as_json=True),
     ):
         with pytest.raises(DataError, match=r"^\S+/manifest.json: cannot be read \(Is a directory\)$"):
@@ -298,6 +302,41 @@ def test_a_wrong_model_is_caught_and_named(good):
     faults, _ = regenerate(good, FakeSampler(noise=1))
     assert [(f.kind, f.shard, f.row) for f in faults] == [("pixels", i, 1000 * i) for i in range(5)]
     assert "in 1,000 of 1,000 rows" in faults[0].what
+
+
+def test_rows_that_the_manifest_tells_of_and_no_model_draws_are_told_from_damage(good, dataset):
+    storage = open_storage(str(good))
+    manifest = finished_manifest(storage)
+    faults, _ = regenerate(good, FakeSampler(noise=1))
+    assert all(fault.is_as_committed for fault in faults)
+    cure = remedy(storage.url, manifest, None, faults)
+    assert f"--out {storage.url}-again" in cure
+    assert "--repair" not in cure
+    report = check(good)
+    report.faults += faults
+    assert report.bad_shards == []
+    flip(dataset / PIXELS, 16 + 784 * 33 + 5)
+    faults, _ = regenerate(dataset, FakeSampler())
+    assert [(f.row, f.is_as_committed) for f in faults] == [(2033, False)]
+    assert remedy(storage.url, manifest, None, faults).endswith(" --repair")
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, cut, lambda path: flip(path, 100)])
+def test_without_the_labels_nothing_is_drawn_again_and_the_labels_are_named(
+    tmp_path, damage, monkeypatch, capsys
+):
+    np.save(tmp_path / "labels.npy", np.arange(5000) % 7)
+    out = tmp_path / "out"
+    make_dataset(out, labels_file=tmp_path / "labels.npy")
+    damage(out / ".gangen/labels-000.u1")
+    monkeypatch.setattr(dataset_commands, "_model_of", lambda *_: "fake")
+    for full in (False, True):
+        with pytest.raises(DamageFound, match=r"1 faults \(first: metadata: .gangen/labels-000.u1"):
+            run_verify(str(out), full=full, fraction=1.0, model=None, as_json=True)
+        said = capsys.readouterr()
+        assert "nothing is drawn again: the labels to draw by are lost or changed" in said.err
+        facts = json.loads(said.out)
+        assert (facts["regenerated"], facts["next"]) == (None, f"restore {out}/.gangen/labels-000.u1")
 
 
 def test_another_device_may_differ_by_one_grey_level_and_no_more(good):
@@ -325,26 +364,6 @@ def test_blocks_are_chosen_without_replacement_and_the_same_each_time():
 # --- repair
 
 
-def remake(out: Path, sampler: FakeSampler | None = None) -> None:
-    """Do what `gangen generate --repair` does, without Ray."""
-    from jobs.shards import DrawnBlocks, ShardMaker
-    from jobs.specs import GenerateSpec
-
-    storage = open_storage(str(out))
-    manifest = read_manifest(storage, check_files=False)
-    plan = Plan(manifest.spec)
-    storage.prepare()
-    condemn(storage, plan, manifest)
-    job = GenerateSpec(dataset=manifest.spec, model="fake", out=str(out))
-    maker = ShardMaker(plan, storage, DrawnBlocks(job, sampler or FakeSampler()))
-    done = read_records(storage, plan)
-    for task in plan.tasks():
-        if task.index not in done:
-            maker.make(task)
-    records = read_records(storage, plan)
-    restore(storage, manifest, [records[i] for i in range(plan.num_shards)])
-
-
 def snapshot(out: Path) -> dict[str, str]:
     return {
         str(path.relative_to(out)): file_sha256(path)
@@ -359,6 +378,15 @@ def test_repair_gives_every_file_back_as_it_was(good, dataset, what):
     remake(dataset)
     assert check(dataset).faults == []
     assert snapshot(dataset) == snapshot(good)
+
+
+def test_what_a_clusters_repair_made_is_told_from_what_was_there(dataset):
+    plan = Plan(finished_manifest(open_storage(str(dataset))).spec)
+    flip(dataset / PARQUET, 100_000)
+    before = read_records(open_storage(str(dataset)), plan)
+    remake(dataset)
+    result = _seen_from_here(GenerateSpec(dataset=plan.spec, model="fake", out=str(dataset)), before)
+    assert (result["shards_made"], result["rows_made"]) == (1, 1000)
 
 
 def test_repair_refuses_what_comes_out_otherwise(dataset):

@@ -219,10 +219,11 @@ def test_a_node_that_dies_at_any_point_is_continued_from_storage_alone(
     for point in ("start", "middle"):
         broken = start(place, tmp_path / "flags", point)
         broken.wait_for(point)
-        for process in broken.named("raylet"):
+        for process in [*broken.named("raylet"), *broken.workers()]:
             process.kill()
         code, errors = broken.outcome()
-        assert code != 0, errors
+        assert code == 6, errors
+        assert "Ray's node process (raylet) on this machine has died" in one_line(errors)
         assert is_hidden(place)
     broken = start(place, tmp_path / "flags", "end")
     broken.wait_for("end")
@@ -231,6 +232,21 @@ def test_a_node_that_dies_at_any_point_is_continued_from_storage_alone(
     broken.go_on()
     assert broken.outcome()[0] == 0
     assert files(place) == undisturbed
+
+
+def test_a_run_whose_raylet_alone_dies_ends_or_finishes_and_prints_results_alone(
+    tmp_path: Path, undisturbed: dict[str, str]
+) -> None:
+    place = str(tmp_path / "out")
+    broken = start(place, tmp_path / "flags", "middle", "--json")
+    broken.wait_for("middle")
+    for process in broken.named("raylet"):
+        process.kill()
+    output, errors = broken.process.communicate(timeout=TIMEOUT_S)
+    # Its workers outlive it for a while, and may have made everything by then.
+    assert broken.process.returncode in (0, 6), errors
+    assert not output or json.loads(output)["rows"] == COUNT
+    ends_as_undisturbed(place, undisturbed)
 
 
 @contextmanager

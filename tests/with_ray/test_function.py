@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import chromium, find_chromium
 
 from ganmodel import DigitFunction
+from ganmodel.recipe import read_recipe
 from jobs.art_requests import PreviewSpec
+from jobs.explorer_page import render_explorer
 from jobs.preview import draw_preview
 from jobs.reading import open_dataset, read_rows
 
@@ -19,23 +22,49 @@ pytestmark = [pytest.mark.ray_local, pytest.mark.tf]
 COUNT, SEED = 2300, 11
 
 
-def test_rows_are_those_that_generate_writes(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A data set that `gangen generate` wrote."""
+    path = str(tmp_path_factory.mktemp("written") / "out")
     gangen = str(Path(sys.executable).with_name("gangen"))
     options = ["--labels", "1,4,7", "--truncation", "0.9", "--seed", str(SEED), "--shard-rows", "1000"]
-    command = [gangen, "generate", "--count", str(COUNT), "--out", str(tmp_path / "out"), *options]
+    command = [gangen, "generate", "--count", str(COUNT), "--out", path, *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr
-    path = str(tmp_path / "out")
-    images, labels = read_rows(path, open_dataset(path), COUNT)
+    return path
+
+
+def test_rows_are_those_that_generate_writes(written: str) -> None:
+    images, labels = read_rows(written, open_dataset(written), COUNT)
     digits = DigitFunction.pretrained(seed=SEED, labels="1,4,7", truncation=0.9)
     np.testing.assert_array_equal(digits[:COUNT][0], images)
     np.testing.assert_array_equal(digits[:COUNT][1], labels)
+    computed = PreviewSpec(
+        kind="rows", seed=SEED, rule="1,4,7", truncation=0.9, first_row=990, end_row=1010, columns=10, scale=1
+    )
+    np.testing.assert_array_equal(draw_preview(computed)[0], images[990:1010])
     for first, end in ((0, 5), (995, 1005), (1000, 1001), (2000, COUNT)):
         shown, shown_labels = draw_preview(
-            PreviewSpec(kind="data", data=path, first_row=first, end_row=end, columns=10, scale=1)
+            PreviewSpec(kind="data", data=written, first_row=first, end_row=end, columns=10, scale=1)
         )
         np.testing.assert_array_equal(shown, images[first:end])
         np.testing.assert_array_equal(shown_labels, labels[first:end])
+
+
+def test_rows_in_a_browser_are_those_too_to_a_grey_level(written: str, tmp_path: Path) -> None:
+    program = find_chromium()
+    if program is None:
+        pytest.skip("there is no Chromium; Debian's is `apt install chromium`")
+    images, labels = read_rows(written, open_dataset(written), COUNT)
+    page = tmp_path / "index.html"
+    page.write_bytes(render_explorer(read_recipe("pretrained")))
+    with chromium(program, tmp_path / "browser") as tab:
+        tab.open(page.as_uri(), "typeof page === 'object'")
+        tab.evaluate("page.explorer.change({truncation: 0.9})")
+        for row in (0, 999, 1000, 2222):
+            tab.evaluate(f"page.explorer.showRow({SEED}n, {row}n, {labels[row]})")
+            found = np.reshape(tab.evaluate("[...page.explorer.pixels()]"), (28, 28))
+            assert np.abs(found - images[row].astype(int)).max() <= 1
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's own

@@ -90,7 +90,9 @@ def test_every_planned_row_is_there_once_and_labels_are_balanced(undisturbed: Pa
 def test_the_finished_folder_holds_what_readers_need_and_no_leftovers(undisturbed: Path) -> None:
     assert sorted(p.name for p in undisturbed.iterdir()) == [".gangen", "README.md", "data", "tfds"]
     private = {p.name for p in (undisturbed / ".gangen").iterdir()}
-    assert private - {"lock"} == {"commits", "manifest.json", "plan.json", "preview.png", "run.json"}
+    assert private - {"lock"} == {
+        "commits", "events", "manifest.json", "plan.json", "preview.png", "run.json",
+    }  # fmt: skip
     again = subprocess.run(
         command(undisturbed), capture_output=True, text=True, timeout=TIMEOUT_S, check=True
     )
@@ -126,7 +128,14 @@ def test_a_killed_worker_costs_nothing_but_time(undisturbed: Path, tmp_path: Pat
     assert driver.returncode == 0, errors
     assert "a worker was lost" in errors
     assert f"committed {COUNT:,} digits" in output
+    assert "lost      1 worker lost: their shards were made again" in output
     assert files(out) == files(undisturbed)
+    status = subprocess.run(
+        [GANGEN, "status", str(out), "--json"], capture_output=True, text=True, timeout=TIMEOUT_S, check=True
+    )
+    last_run = json.loads(status.stdout)["last_run"]
+    assert (last_run["rows"], last_run["losses"]) == (COUNT, {"worker lost": 1})
+    assert set(last_run["stage_seconds"]) == {"sample", "encode", "write", "check"}
 
 
 def test_two_runs_an_interrupt_and_a_killed_driver_end_in_the_same_data(

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
+from ganmodel.data import load_training_set, stratified_subset
+from ganmodel.model_dir import read_model
 from ganmodel.weights import load_arrays
 
 pytestmark = [pytest.mark.ray_local, pytest.mark.tf]
@@ -90,6 +93,48 @@ def test_two_workers_train_what_one_trains_for_the_same_global_batch(tmp_path: P
     assert np.mean(differences(alone, group) > 1e-4) < 0.02
 
 
+def lose_a_worker(process: subprocess.Popen[str], folder: Path, after_step: int) -> None:
+    """Kill a worker of a group at a step; not the chief, whose step nobody else could tell."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not any(line["step"] >= after_step for line in logged(folder)):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    found = psutil.Process(process.pid).children(recursive=True)
+    workers = [child for child in found if (child.cmdline() or [""])[0].startswith("ray::TrainWorker")]
+    assert len(workers) == 2
+    max(workers, key=lambda worker: worker.create_time()).kill()
+
+
+@pytest.mark.slow
+def test_a_group_that_loses_a_worker_goes_on_from_its_checkpoint_as_often_as_is_allowed(
+    tmp_path: Path,
+) -> None:
+    group = ("--strategy", "multi-worker", "--workers", "2", "--checkpoint-every", "50")
+    straight, broken, given_up = tmp_path / "straight", tmp_path / "broken", tmp_path / "given-up"
+    finish(straight, *group, steps=150)
+    line = [*command(broken, *group, steps=150), "--json"]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    lose_a_worker(process, broken, 50)
+    output, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, errors
+    assert "beginning again at the last checkpoint, 1 of 3 times" in errors
+    facts = json.loads(output)
+    assert facts["losses"] == {"worker lost": 1}
+    assert facts["resumed_from"] in (50, 100)
+    windows = [line["step"] for line in logged(broken) if "window_steps" in line]
+    assert windows == [50, 100, 150]
+    assert np.mean(differences(straight, broken) > 1e-4) < 0.02
+
+    line = command(given_up, *group, "--max-failures", "0", steps=150)
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    lose_a_worker(process, given_up, 50)
+    _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 6
+    assert "1 worker lost in all, --max-failures 0; the same command resumes" in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+
+
 def test_a_changed_configuration_is_refused_by_name_and_fresh_starts_over(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     finish(folder, steps=10)
@@ -102,5 +147,8 @@ def test_a_changed_configuration_is_refused_by_name_and_fresh_starts_over(tmp_pa
     )
     assert refused.returncode == 2
     assert "seed: 0 -> 5" in refused.stderr
-    facts = finish(folder, "--seed", "5", "--fresh", steps=10)
+    facts = finish(folder, "--seed", "5", "--fresh", "--limit", "20", steps=10)
     assert facts["resumed_from"] == 0
+    trained = read_model(str(folder)).training["config"]
+    twenty = stratified_subset(load_training_set("digits"), 20, seed=5)
+    assert (trained["limit"], trained["dataset_digest"]) == (20, twenty.digest())

@@ -17,6 +17,7 @@ from jobs.plan import Plan
 from jobs.plan_files import write_plan
 from jobs.requests_generate import generate_spec
 from jobs.shards import DrawnBlocks, ShardMaker
+from jobs.specs import Placement
 from jobs.storage import open_storage
 from tests.unit.fake_digits import make_dataset
 
@@ -100,7 +101,7 @@ def test_a_real_model_draws_the_same_rows_again_byte_for_byte(tmp_path, capsys):
     job = generate_spec(
         count="2500", out=str(tmp_path), model="pretrained", formats="parquet", shard_rows="1000", labels="uniform",
         seed=3, truncation=0.9, precision="float32", image_encoding="png", splits="a=0.5,b=0.5", extend=False,
-        repair=False, workers=None, gpus_per_worker=0.0,
+        repair=False, placement=Placement(),
     )  # fmt: skip
     storage, plan, sampler = open_storage(job.out), Plan(job.dataset), Sampler("pretrained")
     storage.prepare()

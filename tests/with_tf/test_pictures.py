@@ -118,6 +118,13 @@ def test_preview_takes_a_rule_a_truncation_and_columns_for_rows(gangen) -> None:
     np.testing.assert_array_equal(cells("r.png", 3, 4), images)
 
 
+def test_preview_draws_rows_in_the_precision_asked_for(gangen) -> None:
+    gangen("preview", "--rows", "5:9", "--precision", "bfloat16", "--out", "r.png")
+    images, _ = DigitFunction.pretrained(precision="bfloat16")[5:9]
+    np.testing.assert_array_equal(cells("r.png", 3, 10)[:4], images)
+    assert not np.array_equal(images, DigitFunction.pretrained()[5:9][0])
+
+
 def test_preview_shows_the_digits_in_the_terminal(gangen, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "50")
     lines = gangen("preview", "--labels", "0", "--seeds", "3,9", "--terminal", "ascii").splitlines()
