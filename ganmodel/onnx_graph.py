@@ -1,7 +1,7 @@
 """A generator as an ONNX graph: latents and labels in, the sampler's pixels out.
 
 Written from the recipe with the `onnx` package alone. tf2onnx, through Keras, could do it too; it is tested with
-TensorFlow up to 2.15, has no maintainer, and transposes images to and fro around each convolution.
+TensorFlow up to 2.15, has no maintainer, and transposes images before and after each convolution.
 """
 
 from __future__ import annotations

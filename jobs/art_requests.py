@@ -189,9 +189,8 @@ def preview_spec(
     common |= {"model": path, "truncation": 1.0 if truncation is None else truncation}
     if hands is not None:
         file = absolute(hands, "--hands")
-        return PreviewSpec(
-            **common, kind="hands", hands=file, columns=columns or min(10, len(read_hands(file, info)))
-        )
+        num_kept = len(read_hands(file, info))
+        return PreviewSpec(**common, kind="hands", hands=file, columns=columns or min(10, num_kept))
     if asked is not None:
         _refuse({"--seeds": seeds}, "is for a grid; the rows of --rows are those of one --seed")
         rule = str(parse_labels("balanced" if labels is None else labels, info.generator.num_classes))

@@ -29,6 +29,10 @@ _CALL = {
 }
 
 
+_SPECIAL = '"$`\\!'
+"""What a shell takes notice of between double quotes."""
+
+
 def run_model_export(spec: ModelExportSpec) -> tuple[dict[str, Any], str]:
     """Write a generator in another format and return the facts and the text of it.
 
@@ -63,7 +67,7 @@ def _use(spec: ModelExportSpec, latent_dim: int) -> str:
     """Return a command that draws with what was exported."""
     feed = f"latents=np.zeros((1, {latent_dim}), 'f4'), labels=np.array([3])"
     code = f"import numpy as np; {_CALL[spec.to].format(out=spec.out)}; print(f({feed}))"
-    return shlex.join(["python", "-c", code])
+    return f"python -c {shlex.quote(code) if set(code) & set(_SPECIAL) else chr(34) + code + chr(34)}"
 
 
 def run_explore(spec: ExploreSpec, tell: Callable[[dict[str, Any], str], None], *, has_screen: bool) -> None:

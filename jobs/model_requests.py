@@ -60,7 +60,7 @@ def model_export_spec(*, model: str, to: str, out: str) -> ModelExportSpec:
     if to == "onnx":
         target = str(check_file(out, (".onnx",)))
         if find_spec("onnx") is None:
-            raise SpecError("--to onnx: needs the onnx package; install it with pip install 'gangen[onnx]'")
+            raise SpecError("--to onnx: needs the onnx package, the extra gangen[onnx]: pip install onnx")
     else:
         target = check_folder(out, "--out")
         if Path(target).exists():

@@ -47,10 +47,10 @@ def draw_preview(spec: PreviewSpec) -> tuple[NDArray[np.uint8], NDArray[np.int64
 
     brush = Brush(spec.model)
     if spec.kind == "hands":
-        digits_of_file = read_hands(str(spec.hands), brush.info)
-        kept = np.asarray([digit.hand for digit in digits_of_file], np.float32)
-        mixes = np.asarray([digit.mix for digit in digits_of_file], np.float32)
-        return brush.draw(kept, mixes), mixes.argmax(axis=1)
+        kept = read_hands(str(spec.hands), brush.info)
+        mixes = np.asarray([digit.mix for digit in kept], np.float32)
+        images = brush.draw(np.asarray([digit.hand for digit in kept], np.float32), mixes)
+        return images, mixes.argmax(axis=1)
     latent_dim = brush.info.generator.latent_dim
     hands = np.stack([row_hand(seed, 0, latent_dim) for seed in spec.seeds]) * np.float32(spec.truncation)
     labels = np.repeat(np.asarray(spec.labels, np.int64), len(hands))

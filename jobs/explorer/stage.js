@@ -34,10 +34,13 @@ function makeStage(explorer) {
     paint(small, explorer.pixels());
     downloadPicture(enlarged(small, 10), "digit.png");
   };
-  byId("copy").onclick = async () => {
-    await navigator.clipboard.writeText(byId("command").textContent);
-    byId("copy").textContent = "Copied";
-    setTimeout(() => (byId("copy").textContent = "Copy"), 1500);
+  byId("copy").onclick = () => {
+    const said = (text) => {
+      byId("copy").textContent = text;
+      setTimeout(() => (byId("copy").textContent = "Copy"), 1500);
+    };
+    const select = () => getSelection().selectAllChildren(byId("command"));
+    navigator.clipboard.writeText(byId("command").textContent).then(() => said("Copied"), select);
   };
   listenToKeys({ step, anyRow, label: (k) => buttons[k]?.click() });
   explorer.listen(() => {
@@ -47,7 +50,7 @@ function makeStage(explorer) {
     byId("digit").setAttribute("aria-label", text);
     byId("caption").textContent = text;
     byId("command").textContent = command ?? `keep it, download the hands, then ${handsCommand(model)}`;
-    byId("copy").hidden = command === null;
+    byId("copy").hidden = command === null || !navigator.clipboard; // there is none on a page of plain http
     byId("truncation").value = state.truncation;
     byId("truncation-value").textContent = state.truncation;
     for (const id of ["seed", "row"]) {

@@ -15,7 +15,12 @@ const page = (() => {
   makeStrip(explorer, queue);
   const sheet = makeSheet(explorer);
   showHash(explorer, location.hash);
-  explorer.listen(() => history.replaceState(null, "", toHash(explorer) || "#"));
+  // Browsers refuse an address that changes with every step of a drag.
+  let timer = 0;
+  explorer.listen(() => {
+    clearTimeout(timer);
+    timer = setTimeout(() => history.replaceState(null, "", toHash(explorer) || "#"), 250);
+  });
   window.addEventListener("hashchange", () => showHash(explorer, location.hash));
   return { explorer, queue, sheet };
 })();

@@ -191,7 +191,7 @@ def test_onnx_that_is_not_installed_is_one_line(
     code, err = refuse(["model", "export", "--to", "onnx", "--out", "x.onnx"], monkeypatch, capsys)
     assert (code, err) == (
         2,
-        "error: --to onnx: needs the onnx package; install it with pip install 'gangen[onnx]'\n",
+        "error: --to onnx: needs the onnx package, the extra gangen[onnx]: pip install onnx\n",
     )
 
 

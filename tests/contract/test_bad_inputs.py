@@ -66,7 +66,7 @@ GENERATE = {
     ),
     "shards too large for a store": (
         ["--count", "1e12", "--out", "s3://bucket/x"],
-        "--shard-rows 100,000,000: gives tfrecord files of about 34.5 GB, an object store takes 5 GB; use at most 13,",
+        "--shard-rows 100,000,000: gives tfrecord files of about 41.2 GB, an object store takes 5 GB; use at most 11,032,000",
     ),
     "splits unreadable": (
         ["--splits", "train"],

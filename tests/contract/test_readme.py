@@ -54,6 +54,21 @@ def test_the_set_up_commands_are_targets_of_the_makefile() -> None:
         subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
 
 
+def test_the_gallery_is_small_and_made_by_the_commands_beside_its_pictures(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\| !\[[^]]+\]\(([^)]+)\) \| `(gangen [^`]+)`", text, re.MULTILINE)
+    assert len(rows) == text.count("![") == 5
+    assert sum((ROOT / picture).stat().st_size for picture, _ in rows) < 1_000_000
+    drawn = [(picture, command) for picture, command in rows if "--out" in command]
+    assert [Path(picture).name for picture, _ in drawn] == [command.split()[-1] for _, command in drawn]
+    run("sh", "\n".join(f"{command} --dry-run" for _, command in drawn), tmp_path)
+    pages = {
+        ROOT / "docs" / picture
+        for picture in re.findall(r"\]\((gallery/[^)]+)\)", (ROOT / "docs/art.md").read_text())
+    }
+    assert set((ROOT / "docs/gallery").iterdir()) == pages | {ROOT / "docs/gallery/report.png"}
+
+
 @pytest.mark.ray_local
 @pytest.mark.tf
 def test_the_tour_runs_from_top_to_bottom(tmp_path: Path) -> None:

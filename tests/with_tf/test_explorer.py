@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,6 +139,27 @@ def run(arguments: list[str], folder: Path, monkeypatch, capsys) -> str:
     return output.out
 
 
+def downloaded(tab: Tab, button: str, path: Path) -> Path:
+    """Press a button that downloads and wait for the file."""
+    tab.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(path.parent))
+    tab.evaluate(f"byId('{button}').click()")
+    deadline = time.monotonic() + 60
+    while not path.is_file():
+        assert time.monotonic() < deadline, f"{path} does not come"
+        time.sleep(0.05)
+    return path
+
+
+def assert_same_file(found: Path, ours: Path, digit: np.ndarray) -> None:
+    """Compare a download with what `gangen` wrote, or a single digit with its grey levels."""
+    if found.suffix == ".json":
+        assert found.read_bytes() == ours.read_bytes()
+    elif ours.exists():
+        assert_equal(np.asarray(Image.open(found).convert("L")), np.asarray(Image.open(ours)))
+    else:
+        assert_equal(np.asarray(Image.open(found).convert("L")), digit.repeat(10, axis=0).repeat(10, axis=1))
+
+
 def test_what_is_kept_is_drawn_again_from_its_hands(tab, tmp_path, monkeypatch, capsys) -> None:
     tab.evaluate(
         "byId('sheet-clear').click(); page.explorer.change({shifts: page.explorer.state.shifts.with(0, 1.5)})"
@@ -156,6 +178,8 @@ def test_what_is_kept_is_drawn_again_from_its_hands(tab, tmp_path, monkeypatch, 
     sheet = np.asarray(Image.open(tmp_path / "sheet.png"))[::3, ::3]
     assert_equal(sheet[2:30, 2:30], moved)
     assert_equal(sheet[2:30, 32:60], middle)
+    for button, name in (("sheet-save", "sheet.png"), ("save", "digit.png"), ("sheet-hands", "hands.json")):
+        assert_same_file(downloaded(tab, button, tmp_path / "down" / name), tmp_path / name, middle)
     digits = json.loads((tmp_path / "hands.json").read_text())["digits"]
     labels = DigitFunction.pretrained()[0:2][1]
     assert_equal(np.nonzero(digits[1]["mix"])[0], sorted(labels))
@@ -200,6 +224,7 @@ def test_it_can_be_used_by_dragging(tab) -> None:
 def test_an_address_leads_to_its_digit_and_a_wrong_one_to_a_digit(tab) -> None:
     tab.evaluate("page.explorer.showRow(5n, 77n, 2); page.explorer.change({truncation: 0.5})")
     tab.evaluate("page.explorer.change({shifts: page.explorer.state.shifts.with(2, -1.2)})")
+    tab.wait_for("location.hash.includes('seed=5') && location.hash.includes('shifts')")
     before, address = shown(tab), tab.evaluate("location.hash")
     assert address == "#seed=5&row=77&label=2&truncation=0.5&shifts=0%2C0%2C-1.2%2C0%2C0%2C0%2C0%2C0"
     tab.evaluate("showHash(page.explorer, '#row=-1&seed=99999999999999999999&label=x&truncation=7&shifts=a')")
