@@ -24,8 +24,8 @@ POLL_S = 0.5
 ROOM_NOTICE_S = 60
 """Seconds between notices that the cluster has no room yet."""
 
-LOSS_NOTICE_S = 30.0
-"""Seconds in which Ray notices that a node is gone, and more."""
+LOSS_NOTICE_S = 90.0
+"""Seconds in which Ray notices that a node is gone, and more: a host that is silent it gives up after 65."""
 
 END_TIMEOUT_S = 30.0
 """Seconds a worker's process has to end when it is killed."""

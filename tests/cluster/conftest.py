@@ -14,6 +14,10 @@ import pytest
 from hosts import OURS, PROGRAMS, RayHosts, why_not
 from scenes import FIGURES, ROWS, RUN_S, SHARD_ROWS, Generation, Scene, files_of
 
+if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+    # As Ctrl-C: the hosts end first, and their folder goes with them.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
 NUM_WORKERS = 3
 
 
@@ -36,9 +40,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture(scope="session")
 def hosts() -> Iterator[RayHosts]:
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        # As Ctrl-C: the hosts end first.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
     with RayHosts(NUM_WORKERS) as hosts:
         yield hosts
 

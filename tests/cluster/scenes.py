@@ -21,6 +21,9 @@ NUM_SHARDS = -(-ROWS // SHARD_ROWS)
 RUN_S = 900.0
 """Seconds after which a run is stuck."""
 
+DRAWS, TRAINS = "^ray::[Gg]enerate", "^ray::[Tt]rain"
+"""How the command lines of workers begin, whatever they are at."""
+
 FIGURES: list[str] = []
 """What was measured, printed at the end: a scene is also an experiment."""
 
@@ -99,7 +102,7 @@ class Scene:
 
     def drawing(self) -> list[Host]:
         """Return the workers' hosts that have a process that draws."""
-        return [host for host in self.hosts.workers if host.pids("^ray::GenerateWorker")]
+        return [host for host in self.hosts.workers if host.pids(DRAWS)]
 
     def far_from_the_driver(self) -> Host:
         """Return a host that draws and does not drive."""

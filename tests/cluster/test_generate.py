@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from hosts import PROGRAMS, TOKEN, wait_until
-from scenes import NUM_SHARDS, RUN_S
+from scenes import DRAWS, NUM_SHARDS, RUN_S
 
 BLINK_S = 4.0
 """A cut that is over before Ray gives a node up."""
@@ -24,7 +24,7 @@ def test_a_worker_process_is_killed(scene, is_as_on_one_machine, lost):
     run = scene.generate()
     run.reach(0.2)
     victim = scene.drawing()[0]
-    victim.kill_process(victim.pids("^ray::GenerateWorker")[0])
+    victim.kill_process(victim.pids(DRAWS)[0])
     assert run.end() == 0, run.text()
     assert "a worker was lost" in run.text()
     is_as_on_one_machine(scene.out)
@@ -76,12 +76,14 @@ def test_a_host_is_added(scene, is_as_on_one_machine, lost):
     wait_until(lambda: scene.hosts.alive() == alone, RUN_S, "one worker is left")
     run = scene.generate()
     run.reach(0.05)
+    (alone,) = scene.drawing()
+    held = [str(pid) for pid in alone.pids(DRAWS)]
+    alone.run("kill", "-STOP", *held, check=True)  # Or it might be done before the new host is up.
+    began = time.monotonic()
     host = scene.hosts.add_worker()
-    began, drew_after_s = time.monotonic(), None
-    while run.process.poll() is None:
-        if drew_after_s is None and host.pids("^ray::GenerateWorker"):
-            drew_after_s = round(time.monotonic() - began)
-        time.sleep(0.5)
+    wait_until(lambda: host.pids(DRAWS), RUN_S, "the fan-out grows to the new host")
+    drew_after_s = round(time.monotonic() - began)
+    alone.run("kill", "-CONT", *held, check=True)
     assert run.end() == 0, run.text()
     is_as_on_one_machine(scene.out)
     lost(run, the_new_host_drew_after_s=drew_after_s)

@@ -52,6 +52,7 @@ with Network() as network:
     host = network.add("one")
     host.start("sleep", "1000", log=host.folder / "log")
     print(network.folder, flush=True)
+    sys.stdin.readline()
     {then}
 """
 
@@ -59,7 +60,7 @@ with Network() as network:
 @pytest.mark.parametrize(
     ("then", "send"),
     [
-        ("time.sleep(0.2)", None),
+        ("pass", None),
         ("raise RuntimeError", None),
         ("time.sleep(1000)", signal.SIGINT),
         ("time.sleep(1000)", signal.SIGKILL),
@@ -71,6 +72,7 @@ def test_nothing_is_left(then, send):
     with subprocess.Popen(
         [sys.executable, "-c", HOLD.format(then=then)],
         env=environ,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -79,6 +81,8 @@ def test_nothing_is_left(then, send):
         family = psutil.Process(holder.pid).children(recursive=True)
         spaces = {network_of(process.pid) for process in family}
         assert len(spaces) >= 2, "the bridge and the host have no network of their own"
+        holder.stdin.write("\n")
+        holder.stdin.flush()
         if send:
             holder.send_signal(send)
         holder.wait(timeout=60)

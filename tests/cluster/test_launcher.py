@@ -27,6 +27,8 @@ pytestmark = pytest.mark.skipif(
     reason="sshd or rsync is not installed (Debian: openssh-server, rsync)",
 )
 UP_S = 900.0
+LAUNCHER = {"RAY_AUTH_MODE": "token", "RAY_UP_enable_autoscaler_v2": "0"}
+"""As the file's first lines say it."""
 
 
 def checkout(folder: Path) -> Path:
@@ -110,7 +112,7 @@ def ray(client: Host, source: Path, *arguments: str) -> float:
     """Run a command of Ray's launcher in the checkout; return the seconds it took."""
     began = time.monotonic()
     command = [str(PROGRAMS / "ray"), arguments[0], "deploy/cluster-local.yaml", *arguments[1:]]
-    done = client.run("env", f"--chdir={source}", *command, timeout_s=UP_S, RAY_AUTH_MODE="token")
+    done = client.run("env", f"--chdir={source}", *command, timeout_s=UP_S, **LAUNCHER)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     assert TOKEN not in done.stdout + done.stderr
     return time.monotonic() - began

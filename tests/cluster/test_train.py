@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from hosts import Host, RayHosts, wait_until
-from scenes import FIGURES, RUN_S, Scene
+from scenes import FIGURES, RUN_S, TRAINS, Scene
 
 from ganmodel.weights import load_arrays
 
@@ -84,7 +84,7 @@ def test_two_hosts_train_what_one_worker_trains_for_the_same_global_batch(scene:
 
 
 def lose_a_process(hosts: list[Host]) -> None:
-    hosts[0].kill_process(hosts[0].pids("^ray::TrainWorker")[0])
+    hosts[0].kill_process(hosts[0].pids(TRAINS)[0])
 
 
 def lose_a_host(hosts: list[Host]) -> None:
@@ -107,7 +107,7 @@ def test_a_worker_is_lost_and_the_curve_has_no_gap(
         )
 
     wait_until(is_under_way, RUN_S, f"step {LOST_AFTER}", every_s=0.02)
-    group = [host for host in hosts.workers if host.pids("^ray::TrainWorker")]
+    group = [host for host in hosts.workers if host.pids(TRAINS)]
     assert len(group) == 2, "the group is not spread over hosts"
     lose(group)
     codes = [run.wait(timeout=RUN_S)]

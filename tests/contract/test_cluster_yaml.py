@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ray.autoscaler._private.local.config import get_state_path
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.scripts.scripts import start
 
@@ -97,12 +98,16 @@ def test_ray_accepts_the_file_and_it_keeps_its_promises(cloud):
     check(CONFIGS[cloud])
 
 
-def test_ray_accepts_the_file_for_machines_that_are_there_and_it_keeps_its_promises():
+def test_ray_accepts_the_file_for_machines_that_are_there_and_it_keeps_its_promises(monkeypatch):
+    for name in ("TMPDIR", "RAY_TMPDIR"):
+        monkeypatch.delenv(name, raising=False)
     check(LOCAL)
     prepared = prepare_config(copy.deepcopy(LOCAL))
     (node,) = prepared["available_node_types"].values()
     machines = len(LOCAL["provider"]["worker_ips"])
     assert (node["min_workers"], node["max_workers"]) == (machines, machines), "a machine is left out"
+    state = get_state_path(LOCAL["cluster_name"])
+    assert LOCAL["file_mounts"].get(state) == state, "the head does not know that it is there"
 
 
 SPOT = {"MarketType": "spot"}
@@ -210,7 +215,7 @@ def test_the_nodes_run_the_ray_and_a_python_that_gangen_is_locked_to():
     ("config", "text"), [(CONFIGS["aws"], TEXT), (LOCAL, LOCAL_TEXT)], ids=["aws", "local"]
 )
 def test_what_is_mounted_from_this_folder_is_made_or_kept_here(config, text):
-    local = {path for path in config["file_mounts"].values() if not path.startswith("~")}
+    local = {path for path in config["file_mounts"].values() if not path.startswith(("~", "/tmp/ray/"))}
     assert local == {"dist/", "requirements.lock"}
     assert (ROOT / "requirements.lock").is_file()
     assert "pip wheel --no-deps -w dist ." in text
