@@ -506,7 +506,7 @@ def test_a_manifest_that_cannot_be_read_is_a_fault_like_any_other(tmp_path, caps
 def test_status_of_a_data_set_whose_manifest_cannot_be_read_says_so(tmp_path, capsys):
     make_dataset(tmp_path)
     (tmp_path / MANIFEST_FILE).write_text("{")
-    run_status(str(tmp_path), as_json=False)
+    run_status(str(tmp_path), run_options(None, False, False, False))
     text = capsys.readouterr().out
     assert text.startswith(f"damaged: {tmp_path}\n  rows      5,000 of 5,000\n")
     assert f"\n  manifest  {MANIFEST_FILE} cannot be read\n" in text

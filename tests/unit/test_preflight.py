@@ -34,7 +34,7 @@ def test_what_is_needed_is_what_the_package_says():
     assert project["requires-python"] == PYTHON
     assert {name: str(asked[name]) for name in NEEDED} == NEEDED
     # A driver and its workers start without these; typer is the command line's, TensorFlow and its kin the workers'.
-    left_out = {"keras", "pillow", "scikit-learn", "tensorboard", "tensorflow", "typer"}
+    left_out = {"keras", "numba", "pillow", "scikit-learn", "tensorboard", "tensorflow", "typer"}
     assert set(asked) - set(NEEDED) <= left_out
 
 

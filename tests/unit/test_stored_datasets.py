@@ -14,6 +14,7 @@ from s3_server import S3Server
 from ganmodel.errors import CommitConflict, DamageFound, DataError
 from ganmodel.labels import parse_labels
 from jobs.art_requests import preview_spec
+from jobs.cli_options import run_options
 from jobs.dataset_commands import run_export, run_status, run_verify
 from jobs.finish import finish
 from jobs.manifest import Manifest, read_records
@@ -70,7 +71,7 @@ def test_damage_is_found_named_and_repaired_there(
     storage = open_storage(place)
     good = contents(storage)
     assert verified(place, capsys)["next"] == f"gangen status {place}"
-    run_status(place, as_json=True)
+    run_status(place, run_options(None, False, False, True))
     assert json.loads(capsys.readouterr().out)["status"] == "finished"
 
     key = place.removeprefix("s3:/")
@@ -79,7 +80,7 @@ def test_damage_is_found_named_and_repaired_there(
     data[100_000] ^= 1
     storage.write_whole(FLIPPED, bytes(data))
     storage.write_whole(EXTRA, b"x")
-    run_status(place, as_json=True)
+    run_status(place, run_options(None, False, False, True))
     facts = json.loads(capsys.readouterr().out)
     assert (facts["status"], facts["shards_done"]) == ("damaged", 2)
     facts = verified(place, capsys)
@@ -98,7 +99,7 @@ def test_damage_is_found_named_and_repaired_there(
     assert contents(storage) == good
 
     storage.write_whole(MANIFEST_FILE, "{")
-    run_status(place, as_json=True)
+    run_status(place, run_options(None, False, False, True))
     facts = json.loads(capsys.readouterr().out)
     assert (facts["status"], facts["rows_done"], facts["next"]) == (
         "damaged", COUNT, f"restore {place}/{MANIFEST_FILE}",
@@ -112,7 +113,7 @@ def test_a_data_set_there_grows_and_leaves_every_file_as_it_was(
     storage = open_storage(place)
     big = {"count": 4500, "shard_rows": 1000, "extended_at": (COUNT,)}
     make_shards(dataset_spec(**big), place, skip=[4])
-    run_status(place, as_json=True)
+    run_status(place, run_options(None, False, False, True))
     facts = json.loads(capsys.readouterr().out)
     assert (facts["status"], facts["rows_done"], facts["next"].endswith(" --extend")) == (
         "unfinished",
@@ -142,7 +143,9 @@ def test_exports_go_from_there_to_there_and_back(place: str, tmp_path: Path) -> 
 
 def test_previews_and_evaluations_read_from_there(place: str) -> None:
     make_dataset(place, **SHAPE)
-    asked = dict.fromkeys(("labels", "seeds", "seed", "truncation", "out", "columns", "scale"))
+    asked = dict.fromkeys(
+        ("labels", "seeds", "seed", "truncation", "precision", "hands", "out", "columns", "scale")
+    )
     spec = preview_spec(model="pretrained", rows="990:1010", data=f"{place}/", **asked)
     assert spec.data == place
     images, labels = draw_preview(spec)
