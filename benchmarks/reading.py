@@ -25,6 +25,7 @@ import numpy as np
 from benchmarks.encode import digits
 from ganmodel.latents import BLOCK_ROWS
 from jobs.local import local_ray
+from jobs.specs import Placement
 from jobs.writers import FORMATS
 from jobs.writers.encode import encode_rows
 
@@ -143,7 +144,7 @@ def main() -> None:
     import datasets
 
     datasets.disable_progress_bars()
-    with tempfile.TemporaryDirectory() as name, local_ray()():
+    with tempfile.TemporaryDirectory() as name, local_ray(Placement())():
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         folder = Path(name)
         ours, theirs = write_ours(images, labels, folder), write_theirs(images, labels, folder)

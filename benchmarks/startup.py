@@ -21,7 +21,10 @@ COUNT = 1000
 PARTS = {
     "an empty Python": "pass",
     "Ray: import": "import ray",
-    "Ray: import, start, stop": "from jobs.local import local_ray\nwith local_ray(1)():\n    pass",
+    "Ray: import, start, stop": (
+        "from jobs.local import local_ray\nfrom jobs.specs import Placement\n"
+        "with local_ray(Placement(workers=1))():\n    pass"
+    ),
     "TensorFlow and Keras: import": (
         "from ganmodel.device import configure_tensorflow\n"
         "configure_tensorflow(threads=1, use_gpus=False)\nimport keras"
