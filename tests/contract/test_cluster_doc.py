@@ -89,7 +89,6 @@ def test_the_costs_follow_from_the_assumed_prices():
 
 def test_the_stages_add_up():
     cells = {row[0]: numbers(row[1])[0] for row in rows_of("| stage |")}
-    draw = cells["draw"]
     whole = 1 / sum(1 / cells[stage] for stage in ("draw", "encode PNG", "write Parquet", "write TFRecord"))
     assert cells["all of it, as the sum of the times"] == pytest.approx(whole, rel=0.01)
     assert RATE < cells["the same by the clock, digests, checks and files included"] < whole
