@@ -7,6 +7,7 @@ import gc
 import io
 import json
 import resource
+import tempfile
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +23,7 @@ from ganmodel.errors import GangenError
 from ganmodel.png import decode_png_batch, encode_png
 from jobs.card import CardFacts, SplitFacts, render_card
 from jobs.tfds_metadata import TfdsDataset, TfdsSplit, render_metadata
-from jobs.writers import FORMATS, format_of
+from jobs.writers import FORMATS, format_of, warm_up
 from jobs.writers.encode import PGM_HEADER, EncodedRows, decode_rows, encode_rows
 from jobs.writers.parquet import ROW_GROUP_ROWS
 
@@ -473,6 +474,19 @@ def test_card_without_tfrecord_does_not_mention_it():
 )
 def test_card_size_category(rows, category):
     assert front_matter(render_card(card_facts(label_counts={0: rows})))["size_categories"] == [category]
+
+
+@pytest.mark.parametrize("encoding", ["png", "raw"])
+def test_writers_of_all_formats_warm_up_and_leave_nothing_behind(tmp_path, monkeypatch, encoding):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    counted = []
+    for name, kind in FORMATS.items():
+        count = kind.count_rows
+        spied = replace(kind, count_rows=lambda *paths, count=count: counted.append(count(*paths)))
+        monkeypatch.setitem(FORMATS, name, spied)
+    warm_up(FORMATS, encoding)
+    assert counted == [1] * len(FORMATS)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_writers_card_and_metadata_load_nothing_heavy(run_python):
