@@ -22,6 +22,8 @@ import psutil
 
 from jobs.specs import parse_count
 
+GANGEN = str(Path(sys.executable).with_name("gangen"))
+
 
 class Watch(threading.Thread):
     """Keeps the largest resident set of a process and of its Ray workers, in bytes, until it has ended."""
@@ -45,25 +47,28 @@ class Watch(threading.Thread):
             time.sleep(0.1)
 
 
-def whole(count: int, workers: int, folder: Path, *arguments: str) -> dict[str, Any]:
-    """Return the facts of one `gangen generate` run with these arguments: rates, sizes, peak memory."""
-    gangen = str(Path(sys.executable).with_name("gangen"))
-    command = [
-        gangen,
-        "generate",
-        "--count",
-        str(count),
-        "--workers",
-        str(workers),
-        "--out",
-        str(folder / "out"),
-        *arguments,
-    ]
-    process = subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, text=True)
+def watched(*arguments: str) -> dict[str, Any]:
+    """Run a gangen command; return the `facts` it printed, its `seconds` and the peaks of its memory in bytes."""
+    began = time.monotonic()
+    process = subprocess.Popen([GANGEN, *arguments, "--json"], stdout=subprocess.PIPE, text=True)
     watch = Watch(process.pid)
     watch.start()
     output, _ = process.communicate()
-    facts = json.loads(output)
+    if process.returncode:
+        raise SystemExit(f"gangen {' '.join(arguments)} ended with exit code {process.returncode}")
+    return {
+        "facts": json.loads(output),
+        "seconds": time.monotonic() - began,
+        "driver_bytes": watch.driver_bytes,
+        "worker_bytes": watch.worker_bytes,
+    }
+
+
+def whole(count: int, workers: int, folder: Path, *arguments: str) -> dict[str, Any]:
+    """Return the facts of one `gangen generate` run with these arguments: rates, sizes, peak memory."""
+    out = str(folder / "out")
+    found = watched("generate", "--count", str(count), "--workers", str(workers), "--out", out, *arguments)
+    facts = found["facts"]
     return {
         "count": count,
         "workers": workers,
@@ -71,8 +76,8 @@ def whole(count: int, workers: int, folder: Path, *arguments: str) -> dict[str, 
         "making_seconds": facts["making_seconds"],
         "rows_per_s": facts["rows_per_s"],
         "bytes_a_row": {name: size / count for name, size in facts["size_bytes"].items()},
-        "driver_peak_bytes": watch.driver_bytes,
-        "worker_peak_bytes": watch.worker_bytes,
+        "driver_peak_bytes": found["driver_bytes"],
+        "worker_peak_bytes": found["worker_bytes"],
     }
 
 

@@ -1,6 +1,6 @@
 """What the number of shards costs: time and memory of `gangen generate`, `status` and `verify`, shards of 1,000 rows.
 
-    python benchmarks/shards.py [--shards 10,100,1000,10000] [--workers 2] [--model DIR] [--format idx] [--json FILE]
+    python -m benchmarks.shards [--shards 10,100,1000,10000] [--workers 2] [--model DIR] [--format idx] [--json FILE]
 
 Memory is the largest resident set seen, ten times a second: of the command's own process, and of its largest worker.
 Any model will do (a tiny one draws faster): what a shard costs besides its rows is asked for.
@@ -10,33 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-from generate import Watch, machine
-
-GANGEN = str(Path(sys.executable).with_name("gangen"))
-
-
-def run(*arguments: str) -> dict[str, Any]:
-    """Run a command; return what it printed, its seconds and the peaks of its memory in bytes."""
-    began = time.monotonic()
-    process = subprocess.Popen([GANGEN, *arguments, "--json"], stdout=subprocess.PIPE, text=True)
-    watch = Watch(process.pid)
-    watch.start()
-    output, _ = process.communicate()
-    if process.returncode:
-        raise SystemExit(f"gangen {' '.join(arguments)} ended with exit code {process.returncode}")
-    return {
-        "facts": json.loads(output),
-        "seconds": time.monotonic() - began,
-        "driver_bytes": watch.driver_bytes,
-        "worker_bytes": watch.worker_bytes,
-    }
+from benchmarks.bench import machine
+from benchmarks.generate import watched
 
 
 def main() -> None:
@@ -54,18 +33,14 @@ def main() -> None:
     for shards in map(int, options.shards.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             out = f"{folder}/out"
+            generate = ["generate", "--count", str(shards * 1000), "--shard-rows", "1000", "--out", out]
+            generate += ["--workers", options.workers, "--model", options.model, "--format", options.format]
             steps = {
-                "generate": run(
-                    "generate", "--count", str(shards * 1000), "--shard-rows", "1000", "--out", out, "--workers",
-                    options.workers, "--model", options.model, "--format", options.format,
-                ),
-                "again": run(
-                    "generate", "--count", str(shards * 1000), "--shard-rows", "1000", "--out", out, "--workers",
-                    options.workers, "--model", options.model, "--format", options.format,
-                ),
-                "status": run("status", out),
-                "verify": run("verify", out),
-            }  # fmt: skip
+                "generate": watched(*generate),
+                "again": watched(*generate),
+                "status": watched("status", out),
+                "verify": watched("verify", out),
+            }
         report["runs"].append({"shards": shards, **steps})
         texts = []
         for name, step in steps.items():

@@ -17,7 +17,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that Numba compiles at its first call, and that leaves the GIL to others.
 
     The machine code is kept beside the module, as Python keeps its own, or in the user's cache; where neither can be
-    written each process compiles for itself, in about a second a loop.
+    written each process compiles for itself, in about a second a loop. Numba looks for changes in the loop's own
+    file, not in those of loops it calls: who edits `crc` deletes `__pycache__`.
     """
     settings = {"nogil": True, "error_model": "numpy"}
     try:

@@ -1,0 +1,20 @@
+"""Benchmarks take minutes and are not run here; each must at least still fit the code it measures."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_benchmark_finds_what_it_imports():
+    names = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
+    assert len(names) > 10
+    # Some are run as scripts, with their folder on the path, and some as modules of the checkout.
+    code = f"import sys, importlib\nsys.path[:0] = ['{ROOT}', '{ROOT / 'benchmarks'}']\n" + "".join(
+        f"importlib.import_module('benchmarks.{name}')\n" for name in names
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert found.returncode == 0, found.stderr
