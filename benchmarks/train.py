@@ -1,12 +1,13 @@
 """How fast networks are trained: our loop against one as TensorFlow's DCGAN tutorial writes it.
 
-    python benchmarks/train.py [--presets tutorial,fast] [--steps 10] [--rounds 5] [--batch-size 128]
+    python -m benchmarks.train [--presets tutorial,fast] [--steps 10] [--rounds 5] [--batch-size 128]
         [--dataset digits] [--json FILE]
 
-Both loops train the networks of a preset by its losses and penalties, on the same batch size. The tutorial's loop is a
-`tf.data` pipeline of float32 images and one compiled step with a gradient tape a network, in float32. Ours is
-`ganmodel.steps`, in float32 and in the precision `gangen train` would choose here. Loops take turns within each round;
-figures are medians over rounds, ratios medians of each round's own. Machines drift, so compare within one run.
+Both loops train the networks of a preset by its losses and penalties, on the same batch size. The tutorial's loop
+(benchmarks/peers/tutorial_training.py) is a `tf.data` pipeline of float32 images and one compiled step with a gradient
+tape a network, in float32. Ours is `ganmodel.steps`, in float32 and in the precision `gangen train` would choose here.
+Loops take turns within each round; figures are medians over rounds, ratios medians of each round's own. Machines drift,
+so compare within one run.
 """
 
 from __future__ import annotations
@@ -26,12 +27,11 @@ from ganmodel.presets import find_preset
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Loop = "Callable[[int], None]"
 TUTORIAL = "tutorial's loop, float32"
 WARM_UP_STEPS = 3
 
 
-def our_loop(config: TrainConfig, training_set: TrainingSet) -> Loop:
+def our_loop(config: TrainConfig, training_set: TrainingSet) -> Callable[[int], None]:
     """Return a function that takes so many steps of ours and waits for the last."""
     import tensorflow as tf
 
@@ -52,82 +52,6 @@ def our_loop(config: TrainConfig, training_set: TrainingSet) -> Loop:
             metrics, _ = take_step(taken)
             taken += 1
         metrics.numpy()
-
-    return run
-
-
-def tutorial_losses(config: TrainConfig) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
-    """Return the losses of discriminator and generator, each of (real logits, fake logits)."""
-    import keras
-    import tensorflow as tf
-
-    entropy = keras.losses.BinaryCrossentropy(from_logits=True)
-
-    def discriminator(real: Any, fake: Any) -> Any:
-        if config.loss == "cross_entropy":
-            return entropy(tf.ones_like(real), real) + entropy(tf.zeros_like(fake), fake)
-        return tf.reduce_mean(tf.nn.softplus(fake - real))
-
-    def generator(real: Any, fake: Any) -> Any:
-        if config.loss == "cross_entropy":
-            return entropy(tf.ones_like(fake), fake)
-        return tf.reduce_mean(tf.nn.softplus(real - fake))
-
-    return discriminator, generator
-
-
-def tutorial_step(config: TrainConfig) -> Callable[[Any, Any], Any]:
-    """Return the tutorial's step: one set of fake images, a tape and an optimizer a network."""
-    import keras
-    import tensorflow as tf
-
-    from ganmodel.networks import build_discriminator, build_generator
-
-    generator, judge = build_generator(config.generator), build_discriminator(config.discriminator)
-    optimizers = [keras.optimizers.Adam(config.learning_rate, *config.adam_betas) for _ in range(2)]
-    d_loss_of, g_loss_of = tutorial_losses(config)
-
-    def logits_and_penalty(images: Any, labels: Any) -> Any:
-        noises = [tf.random.uniform([config.batch_size, *x.shape[1:]]) for x in judge.inputs[2:]]
-        if not config.gamma:
-            return judge([images, labels, *noises], training=True), 0.0
-        with tf.GradientTape() as tape:
-            tape.watch(images)
-            logits = judge([images, labels, *noises], training=True)
-        slopes = tape.gradient(logits, images)
-        return logits, tf.reduce_mean(tf.reduce_sum(slopes**2, axis=[1, 2, 3]))
-
-    @tf.function
-    def step(images: Any, labels: Any) -> Any:
-        latents = tf.random.normal([config.batch_size, config.generator.latent_dim])
-        with tf.GradientTape() as g_tape, tf.GradientTape() as d_tape:
-            fakes = generator([latents, labels], training=True)
-            real, r1 = logits_and_penalty(images, labels)
-            fake, r2 = logits_and_penalty(fakes, labels)
-            g_loss = g_loss_of(real, fake)
-            d_loss = d_loss_of(real, fake) + 0.5 * config.gamma * (r1 + r2)
-        parts = ((g_tape, g_loss, generator), (d_tape, d_loss, judge))
-        for (tape, loss, network), optimizer in zip(parts, optimizers, strict=True):
-            weights = network.trainable_variables
-            optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
-        return d_loss
-
-    return step
-
-
-def tutorial_loop(config: TrainConfig, training_set: TrainingSet) -> Loop:
-    """Return a function that takes so many steps of the tutorial's and waits for the last."""
-    import tensorflow as tf
-
-    images = (training_set.images[..., None].astype("float32") - 127.5) / 127.5
-    data = tf.data.Dataset.from_tensor_slices((images, training_set.labels))
-    data = data.shuffle(len(images)).repeat().batch(config.batch_size, drop_remainder=True)
-    batches, step = iter(data), tutorial_step(config)
-
-    def run(steps: int) -> None:
-        for _ in range(steps):
-            loss = step(*next(batches))
-        loss.numpy()
 
     return run
 
@@ -185,6 +109,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     tf = configure_tensorflow()
+    from benchmarks.peers.tutorial_training import training_loop
+
     training_set = load_training_set(options.dataset)
     chosen = choose_precision(has_gpu=bool(tf.config.list_physical_devices("GPU")), flags=cpu_flags())
     report: dict[str, Any] = {"machine": device_facts(), "precision": chosen, "presets": {}}
@@ -193,7 +119,7 @@ def main() -> None:
         for precision in dict.fromkeys(["float32", chosen]):
             config = configuration(name, training_set, options.batch_size, precision)
             if not loops:
-                loops[TUTORIAL] = tutorial_loop(config, training_set)
+                loops[TUTORIAL] = training_loop(config, training_set)
             loops[f"ours, {precision}"] = our_loop(config, training_set)
         found = measure(loops, config.batch_size, options.steps, options.rounds)
         report["presets"][name] = {"batch_size": config.batch_size, "loops": found}

@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 from ganmodel.config import IMAGE_SIZE, TutorialDiscriminatorConfig, TutorialGeneratorConfig
-from ganmodel.layers import DepthToSpace
+from ganmodel.layers import DepthToSpace, LabelMatch
 from ganmodel.tutorial import build_tutorial_discriminator, build_tutorial_generator
 
 if TYPE_CHECKING:
@@ -136,16 +136,8 @@ def build_discriminator(
     x = stack.leaky(stack.conv(at_4, "to_4", x, stride=2))
     x = layers.Flatten(dtype=precision)(x)
     hidden = stack.leaky(stack.dense(config.hidden_units, "hidden", x))
-    embedded = layers.Embedding(
-        config.num_classes,
-        config.hidden_units,
-        embeddings_initializer=keras.initializers.RandomNormal(
-            stddev=config.hidden_units**-0.5, seed=(seed + 1) * 1000 + 999
-        ),
-        dtype=precision,
-        name="label",
-    )(label_B)
-    match = layers.Dot(axes=1, dtype="float32", name="match")([hidden, embedded])
+    initial = keras.initializers.RandomNormal(stddev=config.hidden_units**-0.5, seed=(seed + 1) * 1000 + 999)
+    match = LabelMatch(config.num_classes, initial, dtype="float32", name="label")(hidden, label_B)
     score = layers.Dense(
         1,
         use_bias=False,  # it would cancel in a loss of differences

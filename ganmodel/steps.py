@@ -8,6 +8,7 @@ Shape suffixes: B per-replica batch, G global batch, Z latent, H height, W width
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from ganmodel.data import BatchSource
 
 METRIC_NAMES = ("d_loss", "g_loss", "r1", "r2", "logit_gap")
+LEAST_SLOPE = 1e-25
+"""Of the discriminator's loss at a fake logit: never zero, for it is divided by, and too small to move a weight."""
 
 
 class HoldThenDecay(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
@@ -158,15 +161,20 @@ class TrainStep:
         return self._share(z_GZ, replica)
 
     def _noise(self, step: Any, replica: Any, network: int, use: int) -> list[Any]:
-        """Return this replica's rows of what dropout draws from, U(0, 1); nothing where there is no dropout.
+        """Return this replica's rows of what dropout draws from, uint16; nothing where there is no dropout.
 
         `use` tells apart the calls of the discriminator for one network.
         """
         noises = []
         for i, wanted in enumerate(self._nets.discriminator.inputs[2:]):
             seed = tf.random.experimental.stateless_fold_in(self._seed(step, network), 10 * use + i)
-            noise_G = tf.random.stateless_uniform([self._config.batch_size, *wanted.shape[1:]], seed)
-            noises.append(self._share(noise_G, replica))
+            size = math.prod(wanted.shape[1:])
+            # Bits cost what they are many: half of what floats would.
+            bits_G = tf.random.stateless_uniform(
+                [self._config.batch_size, -(-size // 2)], seed, minval=None, maxval=None, dtype=tf.uint32
+            )
+            mine = tf.reshape(tf.bitcast(self._share(bits_G, replica), tf.uint16), [-1, 2 * -(-size // 2)])
+            noises.append(tf.reshape(mine[:, :size], [-1, *wanted.shape[1:]]))
         return noises
 
     def _seed(self, step: Any, network: int) -> Any:
@@ -179,20 +187,23 @@ class TrainStep:
 
     def _judge_both(
         self, step: Any, replica: Any, real_BHWC: Any, fake_BHWC: Any, label_B: Any
-    ) -> tuple[Any, Any, Any, Any]:
-        """Return the logits of real and fake images, [B] each, and R1 and R2, zeros where gamma is."""
+    ) -> tuple[Any, Any, Any, Any, Any]:
+        """Return the logits of real and fake images, [B] each, R1, R2, and the fake ones' gradient by their images.
+
+        Where gamma is zero so are R1 and R2, and the gradient is None.
+        """
         real = [real_BHWC, label_B, *self._noise(step, replica, 0, 0)]
         fake = [fake_BHWC, label_B, *self._noise(step, replica, 0, 1)]
         judge = self._nets.discriminator
         if self._config.gamma == 0:
-            return judge(real, training=True), judge(fake, training=True), tf.zeros([]), tf.zeros([])
+            return judge(real, training=True), judge(fake, training=True), tf.zeros([]), tf.zeros([]), None
         both, *others = (tf.concat(pair, axis=0) for pair in zip(real, fake, strict=True))
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(both)
             logits = judge([both, *others], training=True)
-        penalty = gradient_penalty(tape.gradient(logits, both))
-        r1, r2 = (self._mean(half) for half in tf.split(penalty, 2))
-        return *tf.split(logits, 2), r1, r2
+        slopes = tape.gradient(logits, both)
+        r1, r2 = (self._mean(half) for half in tf.split(gradient_penalty(slopes), 2))
+        return *tf.split(logits, 2), r1, r2, tf.split(slopes, 2)[1]
 
     def _mean(self, values_B: Any) -> Any:
         """Return this replica's share of a mean over the global batch."""
@@ -203,9 +214,7 @@ class TrainStep:
         fake_BHWC = nets.generator([self._latents(step, replica, 0), label_B], training=True)
         weights = nets.discriminator.trainable_variables
         with tf.GradientTape() as tape:
-            real_logit, fake_logit, r1, r2 = self._judge_both(
-                step, replica, real_BHWC, tf.stop_gradient(fake_BHWC), label_B
-            )
+            real_logit, fake_logit, r1, r2, _ = self._judge_both(step, replica, real_BHWC, fake_BHWC, label_B)
             adversarial = self._mean(self._d_loss(real_logit, fake_logit))
             loss = adversarial + 0.5 * config.gamma * (r1 + r2)
         nets.discriminator_optimizer.apply(_dense(tape.gradient(loss, weights)), weights)
@@ -224,16 +233,36 @@ class TrainStep:
         return loss, self._mean(real_logit - fake_logit)
 
     def _joint_step(self, step: Any, replica: Any, real_BHWC: Any, label_B: Any) -> Any:
-        """Move both networks from one set of images; return the metrics in their order."""
+        """Move both networks from one set of images; return the metrics in their order.
+
+        A logit depends on its own image alone, so a loss' gradient by an image is a number, the loss' slope at the
+        logit, times the logit's gradient. One pass back through the discriminator thus serves both losses.
+        """
         config, nets = self._config, self._nets
         d_weights, g_weights = nets.discriminator.trainable_variables, nets.generator.trainable_variables
-        with tf.GradientTape(persistent=True) as tape:
+        with tf.GradientTape() as g_tape:
             fake_BHWC = nets.generator([self._latents(step, replica, 0), label_B], training=True)
-            real_logit, fake_logit, r1, r2 = self._judge_both(step, replica, real_BHWC, fake_BHWC, label_B)
+        with tf.GradientTape() as d_tape:
+            d_tape.watch(fake_BHWC)
+            real_logit, fake_logit, r1, r2, slope_BHWC = self._judge_both(
+                step, replica, real_BHWC, fake_BHWC, label_B
+            )
+            penalty = 0.5 * config.gamma * (r1 + r2)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch([real_logit, fake_logit])
             adversarial = self._mean(self._d_loss(real_logit, fake_logit))
-            d_loss = adversarial + 0.5 * config.gamma * (r1 + r2)
             g_loss = self._mean(self._g_loss(real_logit, fake_logit))
-        d_gradients, g_gradients = tape.gradient(d_loss, d_weights), tape.gradient(g_loss, g_weights)
+        d_real, d_fake = tape.gradient(adversarial, [real_logit, fake_logit])
+        d_fake = tf.maximum(d_fake, LEAST_SLOPE)
+        *d_gradients, weighted = d_tape.gradient(
+            [real_logit, fake_logit, penalty],
+            [*d_weights, fake_BHWC],
+            output_gradients=[d_real, d_fake, tf.ones([])],
+        )
+        if slope_BHWC is None:
+            slope_BHWC = weighted / d_fake[:, None, None, None]
+        wanted_BHWC = tape.gradient(g_loss, fake_logit)[:, None, None, None] * slope_BHWC
+        g_gradients = g_tape.gradient(fake_BHWC, g_weights, output_gradients=wanted_BHWC)
         nets.discriminator_optimizer.apply(_dense(d_gradients), d_weights)
         nets.generator_optimizer.apply(_dense(g_gradients), g_weights)
         return [adversarial, g_loss, r1, r2, self._mean(real_logit - fake_logit)]

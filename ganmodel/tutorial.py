@@ -15,7 +15,7 @@ import keras
 from keras import layers
 
 from ganmodel.config import IMAGE_SIZE
-from ganmodel.layers import NoiseDropout
+from ganmodel.layers import LabelMatch, NoiseDropout
 
 if TYPE_CHECKING:
     from ganmodel.config import Precision, TutorialDiscriminatorConfig, TutorialGeneratorConfig
@@ -97,7 +97,7 @@ def build_tutorial_discriminator(
         seed: of the initial weights.
 
     Returns:
-        A model from [B, 28, 28, 1] float32 in [-1, 1], [B] int32, and float32 from U(0, 1) of the shapes of the
+        A model from [B, 28, 28, 1] float32 in [-1, 1], [B] int32, and uint16, all values alike, of the shapes of the
         activations at 14x14 and 7x7, to [B] float32 logits.
     """
     seed += 1
@@ -116,18 +116,16 @@ def build_tutorial_discriminator(
             name=f"to_{size}",
         )(x)
         x = layers.LeakyReLU(negative_slope=LEAK, dtype=precision)(x)
-        noises.append(keras.Input((size, size, channels), name=f"noise_{size}"))
+        noises.append(keras.Input((size, size, channels), dtype="uint16", name=f"noise_{size}"))
         x = NoiseDropout(config.dropout, dtype=precision)(x, noises[-1])
     features = layers.Flatten(dtype=precision)(x)
     width = features.shape[1]
-    embedded = layers.Embedding(
+    match = LabelMatch(
         config.num_classes,
-        width,
-        embeddings_initializer=keras.initializers.RandomNormal(stddev=width**-0.5, seed=seed * 1000 + 999),
-        dtype=precision,
+        keras.initializers.RandomNormal(stddev=width**-0.5, seed=seed * 1000 + 999),
+        dtype="float32",
         name="label",
-    )(label_B)
-    match = layers.Dot(axes=1, dtype="float32", name="match")([features, embedded])
+    )(features, label_B)
     score = layers.Dense(1, kernel_initializer=_kernel(seed, 3), dtype="float32", name="score")(features)
     logit = layers.Reshape((), dtype="float32", name="logit")(layers.Add(dtype="float32")([match, score]))
     return keras.Model([image_BHWC, label_B, *noises], logit, name="discriminator")

@@ -18,7 +18,7 @@ from ganmodel.config import (
     TutorialDiscriminatorConfig,
     TutorialGeneratorConfig,
 )
-from ganmodel.layers import DepthToSpace, NoiseDropout
+from ganmodel.layers import DepthToSpace, LabelMatch, NoiseDropout
 from ganmodel.losses import LOSSES, gradient_penalty
 from ganmodel.networks import build_discriminator, build_generator
 from ganmodel.presets import PRESETS, find_preset
@@ -42,7 +42,9 @@ def pictures(count=6, seed=0):
 
 def judge(discriminator, images, labels, **options):
     """Return a discriminator's logits, of the baseline's too, which wants noise for its dropout."""
-    noises = [np.full((len(labels), *noise.shape[1:]), 0.5, np.float32) for noise in discriminator.inputs[2:]]
+    noises = [
+        np.full((len(labels), *noise.shape[1:]), 2**15, np.uint16) for noise in discriminator.inputs[2:]
+    ]
     return discriminator([images, labels, *noises], **options)
 
 
@@ -254,15 +256,28 @@ def test_the_baseline_normalises_by_the_batch_while_it_trains_and_by_moving_aver
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_dropout_drops_what_the_noise_says_and_keeps_the_mean(precision):
     x = np.ones((4, 100, 100), np.float32)
-    noise = np.random.default_rng(0).uniform(size=x.shape).astype(np.float32)
+    noise = np.random.default_rng(0).integers(0, 2**16, x.shape, np.uint16)
     layer = NoiseDropout(0.3, dtype=precision)
     kept = layer(x.astype(layer.compute_dtype), noise, training=True)
     assert kept.dtype == layer.compute_dtype
     kept = kept.numpy().astype(np.float32)
-    assert ((kept == 0) == (noise < np.float32(0.3))).all()
+    assert ((kept == 0) == (noise < 0.3 * 2**16)).all()
     assert kept.mean() == pytest.approx(1, abs=0.01)
     assert np.array_equal(layer(x, noise, training=False), x)
     assert NoiseDropout.from_config(layer.get_config()).get_config() == layer.get_config()
+
+
+def test_a_label_match_is_the_inner_product_with_the_labels_vector():
+    layer = LabelMatch(7, keras.initializers.RandomNormal(seed=1))
+    rng = np.random.default_rng(0)
+    features, labels = rng.standard_normal((50, 12)).astype(np.float32), rng.integers(0, 7, 50, np.int32)
+    products = layer(features, labels).numpy()
+    vectors = layer.embeddings.numpy()
+    assert vectors.shape == (7, 12)
+    assert products == pytest.approx(np.sum(features * vectors[labels], axis=1, keepdims=True), abs=1e-5)
+    again = LabelMatch.from_config(layer.get_config())
+    again.build((None, 12), (None,))
+    assert np.array_equal(again.embeddings, vectors)
 
 
 def test_the_baselines_logit_depends_on_noise_only_while_it_trains():
@@ -270,7 +285,7 @@ def test_the_baselines_logit_depends_on_noise_only_while_it_trains():
     images, labels = pictures(), np.arange(6, dtype=np.int32)
     rng = np.random.default_rng(0)
     shapes = [(6, 14, 14, 4), (6, 7, 7, 8)]
-    noises = [[rng.uniform(size=shape).astype(np.float32) for shape in shapes] for _ in range(2)]
+    noises = [[rng.integers(0, 2**16, shape, np.uint16) for shape in shapes] for _ in range(2)]
     trained = [discriminator([images, labels, *noise], training=True).numpy() for noise in noises]
     assert (trained[0] != trained[1]).all()
     still = [discriminator([images, labels, *noise], training=False).numpy() for noise in noises]
@@ -299,3 +314,15 @@ def test_the_penalty_is_the_squared_norm_of_each_image_by_itself():
     gradient = np.zeros((2, 28, 28, 1), np.float32)
     gradient[0, 3, 4], gradient[0, 27, 0], gradient[1] = 3.0, 4.0, 0.5
     assert gradient_penalty(gradient).numpy().tolist() == [25.0, 0.25 * 784]
+
+
+def test_the_peers_discriminator_is_the_baselines_with_stock_layers():
+    from benchmarks.peers.tutorial_training import tutorial_discriminator
+
+    ours, theirs = build_discriminator(BASELINE_D), tutorial_discriminator(BASELINE_D)
+    by_shape = {variable.shape: variable.numpy() for variable in ours.variables}
+    assert len(by_shape) == len(ours.variables) == len(theirs.trainable_variables)
+    for variable in theirs.trainable_variables:
+        variable.assign(by_shape[variable.shape])
+    images, labels = pictures(), np.arange(6, dtype=np.int32)
+    assert theirs([images, labels]).numpy() == pytest.approx(judge(ours, images, labels).numpy(), abs=1e-5)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from ganmodel.config import TutorialDiscriminatorConfig, TutorialGeneratorConfig
 from ganmodel.data import BatchSource, TrainingSet
+from ganmodel.losses import generator_loss
 from ganmodel.presets import find_preset
 from ganmodel.steps import METRIC_NAMES, HoldThenDecay, TrainStep, build_networks
 from ganmodel.trainer import make_strategy
@@ -460,12 +461,35 @@ def test_a_joint_step_with_penalties_moves_the_discriminator_as_its_own_step_doe
     for take_step in (TrainStep._discriminator_step, TrainStep._joint_step):
         networks, step = make_step(config, digits, one)
         kept = networks.discriminator_optimizer = Keeper()
-        networks.generator_optimizer = Keeper()
+        mine = networks.generator_optimizer = Keeper()
         metrics = take_step(step, zero, first, *step._batches.slice(zero, first, 1))
         found.append((kept.gradients, [float(metric) for metric in metrics]))
     (alone, terms), (joint, metrics) = found
     assert [metrics[0], *metrics[2:4]] == pytest.approx(terms, rel=1e-5)
     assert all(a == pytest.approx(b, rel=1e-3, abs=1e-6) for a, b in zip(alone, joint, strict=True))
+    real, labels = step._batches.slice(zero, first, 1)
+    with tf.GradientTape() as tape:
+        fake = networks.generator([step._latents(zero, first, 0), labels], training=True)
+        logits = [networks.discriminator([images, labels]) for images in (real, fake)]
+        loss = tf.reduce_mean(generator_loss(*logits))
+    wanted = tape.gradient(loss, networks.generator.trainable_variables)
+    for gradient, expected in zip(mine.gradients, wanted, strict=True):
+        assert gradient == pytest.approx(tf.convert_to_tensor(expected).numpy(), rel=1e-3, abs=1e-6)
+
+
+def test_a_generator_learns_from_fakes_that_the_discriminator_is_sure_of(baseline, digits):
+    """Its loss is steepest just where the discriminator's has no slope left in float32."""
+    gradients = []
+    for shift in (-20.0, -200.0):
+        networks, step = make_step(baseline, digits, tf.distribute.OneDeviceStrategy("/cpu:0"))
+        kept = networks.generator_optimizer, networks.discriminator_optimizer = Keeper(), Keeper()
+        networks.discriminator.get_layer("score").bias.assign([shift])
+        zero, first = tf.constant(0, tf.int64), tf.constant(0)
+        step._joint_step(zero, first, *step._batches.slice(zero, first, 1))
+        gradients.append(kept[0].gradients)
+    for less, more in zip(*gradients, strict=True):
+        assert abs(more).max() > 0
+        assert more == pytest.approx(less, rel=1e-3, abs=1e-6)
 
 
 def test_dropout_noise_differs_between_steps_networks_and_uses_and_is_no_latents(baseline, digits):
