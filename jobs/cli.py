@@ -196,6 +196,16 @@ def main() -> None:
     sys.exit(code)
 
 
+def script() -> None:
+    """Be `gangen`, in a process of its own that ends here."""
+    from jobs.leaving import leave
+
+    try:
+        main()
+    except SystemExit as stop:
+        leave(int(stop.code or 0))
+
+
 def _usage_text(err: typer.TyperException) -> str:
     """Return Typer's message about a wrong option as one line that says where help is."""
     text = " ".join(err.format_message().split()).rstrip(".")

@@ -9,6 +9,7 @@ import base64
 import sys
 
 from ganmodel.errors import GangenError, Interrupted
+from jobs.leaving import leave
 from jobs.local import interrupt_on_sigterm, surrounding_ray
 from jobs.preflight import check_here
 
@@ -83,4 +84,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

@@ -100,6 +100,7 @@ LAYERS = (
     "jobs.object_access",
     "jobs.local_storage",
     "jobs.scratch",
+    "jobs.leaving",
     "jobs.target",
     "jobs.specs",
     "jobs.dataset_spec",

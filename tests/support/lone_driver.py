@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from jobs import driver
+from jobs.leaving import leave
 from jobs.losses import Losses
 from jobs.manifest import ShardRecord
 from jobs.plan import Plan, ShardTask
@@ -89,3 +90,4 @@ if __name__ == "__main__":
     if int(sys.argv[2]):
         die_at(int(sys.argv[2]))
     driver.generate(spec, nullcontext)
+    leave(0)
