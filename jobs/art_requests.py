@@ -11,9 +11,9 @@ from pydantic import Field
 from ganmodel.config import DrawPrecision, FrozenModel
 from ganmodel.errors import SpecError
 from ganmodel.labels import parse_labels
-from ganmodel.model_dir import PRETRAINED, read_model
+from ganmodel.model_dir import PRETRAINED
 from ganmodel.rows import MAX_ROWS
-from jobs.checks import absolute_place
+from jobs.checks import absolute_place, checked_model
 from jobs.hands_file import read_hands
 from jobs.reading import open_dataset
 
@@ -184,8 +184,7 @@ def preview_spec(
         sheet: dict[str, Any] = {"kind": "data", "data": path, "first_row": first, "end_row": end}
         return PreviewSpec(**common, **sheet, columns=columns or 10)
     check_truncation(truncation)
-    path = model if model == PRETRAINED else absolute(model, "--model")
-    info = read_model(path)
+    path, info = checked_model(model)
     common |= {"model": path, "truncation": 1.0 if truncation is None else truncation}
     if hands is not None:
         file = absolute(hands, "--hands")

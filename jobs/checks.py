@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganmodel.errors import SpecError
+from ganmodel.model_dir import PRETRAINED, read_model
+from jobs.inputs import local_model
+from jobs.object_access import SCHEMES, parse_object_url
 from jobs.specs import Placement
 from jobs.storage import open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from ganmodel.model_dir import ModelInfo
 
 _OWN_OPTIONS = {"CPU": "--cpus-per-worker", "GPU": "--gpus-per-worker"}
 
@@ -42,6 +47,32 @@ def absolute_place(place: str, option: str) -> str:
         return open_storage(place).url
     except SpecError as err:
         raise SpecError(str(err).replace("--out", option, 1)) from err
+
+
+def absolute_input(place: str, option: str) -> str:
+    """Return where a job reads something in the one form that specs hold: an absolute path, or a URL's plain form.
+
+    Raises:
+        SpecError: it is neither a path nor a URL of a store.
+    """
+    scheme, sign, _ = place.partition("://")
+    if not sign:
+        return absolute(place, option)
+    if scheme not in SCHEMES:  # may hold a secret: not repeated
+        stores = ", ".join(f"{known}://" for known in SCHEMES)
+        raise SpecError(f"{option} {scheme}://...: must be a path or begin with {stores}")
+    return str(parse_object_url(place, option))
+
+
+def checked_model(model: str) -> tuple[str, ModelInfo]:
+    """Return where a model is, as `absolute_input` does (or `pretrained`), and what its `model.json` says.
+
+    Raises:
+        SpecError: it is in no place that can be read.
+        ModelError: it is missing or damaged.
+    """
+    place = model if model == PRETRAINED else absolute_input(model, "--model")
+    return place, read_model(local_model(place))
 
 
 def one_of(option: str, value: str, choices: Collection[str]) -> None:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ganmodel.errors import ClusterError, DamageFound, Interrupted, SpecError
-from ganmodel.model_dir import read_model
 from jobs.addresses import SURROUNDING, check_address, resolve_address
-from jobs.checks import absolute_place, in_range, one_of
+from jobs.checks import absolute_place, checked_model, in_range, one_of
 from jobs.export import export, exported_spec
+from jobs.inputs import local_model
 from jobs.label_store import label_names, labels_of
 from jobs.local import interrupt_on_sigterm
 from jobs.manifest import UnreadableManifest
@@ -173,10 +173,10 @@ def _model_of(storage: Storage, manifest: Manifest, model: str | None) -> str:
             raise SpecError(
                 f"--regenerate: the model of digest {manifest.spec.model_digest[:12]} is not where it was; give --model"
             )
-    digest = read_model(model).digest
-    if digest != manifest.spec.model_digest:
+    model, info = checked_model(model)
+    if info.digest != manifest.spec.model_digest:
         raise SpecError(
-            f"--model {model}: has digest {digest[:12]}, the manifest names {manifest.spec.model_digest[:12]}; "
+            f"--model {model}: has digest {info.digest[:12]}, the manifest names {manifest.spec.model_digest[:12]}; "
             "give the folder of the model that made the data set"
         )
     return model
@@ -193,7 +193,10 @@ def _draw_again(storage: Storage, manifest: Manifest, report: Report, model: str
         say("nothing is drawn again: the labels to draw by are lost or changed")
         return
     regenerator = Regenerator(
-        manifest, labels_of(manifest.spec, storage), Sampler(model, precision=manifest.spec.precision), model
+        manifest,
+        labels_of(manifest.spec, storage),
+        Sampler(local_model(model), precision=manifest.spec.precision),
+        model,
     )
     report.faults += regenerator.check(storage, fraction)
     report.regenerated = regenerator.done

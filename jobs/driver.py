@@ -12,6 +12,7 @@ from jobs.capacity import check_space
 from jobs.fanout import Fanout
 from jobs.finish import finish
 from jobs.fleet import Fleet
+from jobs.inputs import local_model
 from jobs.journal import Journal
 from jobs.label_store import store_labels
 from jobs.losses import losses_text
@@ -113,6 +114,7 @@ def _make(
     cpus_began: bool,
 ) -> _Making:
     """Make the missing shards, adding to `committed`, the rows by shard."""
+    local_model(spec.model)  # If it cannot be fetched, now is the time to say so: the manifest needs it.
     rows = kept = sum(committed.values())
     with Reporter("generating", "rows", plan.spec.count, kept) as reporter, connect():
         fleet = Fleet(spec.placement, cpus_began=cpus_began)
@@ -167,7 +169,7 @@ def _all_records(storage: Storage, plan: Plan) -> list[ShardRecord]:
 
 
 def _model_facts(spec: GenerateSpec) -> dict[str, Any]:
-    info = read_model(spec.model)
+    info = read_model(local_model(spec.model))
     return {
         "name": info.name,
         "digest": info.digest,

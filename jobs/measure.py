@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from filelock import FileLock
 
-from ganmodel.data import load_test_set, load_training_set, needs_download
+from ganmodel.data import needs_download
 from ganmodel.device import configure_tensorflow, device_facts
 from ganmodel.errors import DataError, ModelError
 from ganmodel.evaluation import CAS_SEEDS, FEATURE_METRICS, Subject
 from ganmodel.labels import parse_labels
 from ganmodel.latents import BLOCK_ROWS
+from jobs.inputs import load_test_set, load_training_set, local_model
 from jobs.reading import open_dataset, read_rows
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ class _Digits:
         from ganmodel.sampler import Sampler
 
         subject = self._subject
-        self._sampler = self._sampler or Sampler(subject.path, use_gpus=False)
+        self._sampler = self._sampler or Sampler(local_model(subject.path), use_gpus=False)
         if self._sampler.info.digest != subject.digest:
             raise ModelError(
                 f"--model {subject.path}: is {self._sampler.info.digest[:12]} where a worker runs, the job is for "

@@ -12,6 +12,7 @@ from ganmodel.errors import SpecError
 from ganmodel.model_dir import PRETRAINED, read_model
 from ganmodel.recipe import read_recipe
 from jobs.explorer_page import render_explorer
+from jobs.inputs import local_model
 from jobs.local import interrupt_on_sigterm
 from jobs.model_requests import PAGE_FILE
 from jobs.page_server import PageServer
@@ -43,16 +44,16 @@ def run_model_export(spec: ModelExportSpec) -> tuple[dict[str, Any], str]:
     if spec.to == "onnx":
         from ganmodel.onnx_graph import build_onnx
 
-        size_bytes = write_picture(spec.out, build_onnx(read_recipe(spec.model)))
+        size_bytes = write_picture(spec.out, build_onnx(read_recipe(local_model(spec.model))))
     else:
         from ganmodel.saved_model import export_saved_model
 
         try:
-            export_saved_model(spec.model, out)
+            export_saved_model(local_model(spec.model), out)
         except OSError as err:
             raise SpecError(f"--out {spec.out}: cannot be written ({err.strerror})") from err
         size_bytes = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
-    info = read_model(spec.model)
+    info = read_model(local_model(spec.model))
     latents = f"latents float32 [n, {info.generator.latent_dim}], labels int64 [n]"
     facts = {**spec.model_dump(mode="json"), "model_digest": info.digest, "bytes": size_bytes}
     lines = [
@@ -84,7 +85,7 @@ def run_explore(spec: ExploreSpec, tell: Callable[[dict[str, Any], str], None], 
     option = "" if spec.model == PRETRAINED else f" --model {shlex.quote(spec.typed_model)}"
     if spec.export is not None:
         # A page that goes elsewhere does not tell of this machine's folders.
-        page = render_explorer(read_recipe(spec.model), option and " --model DIR")
+        page = render_explorer(read_recipe(local_model(spec.model)), option and " --model DIR")
         path = str(Path(spec.export) / PAGE_FILE)
         size_bytes = write_picture(path, page, "--export")
         facts = {**spec.model_dump(mode="json"), "page": path, "bytes": size_bytes}
@@ -92,7 +93,7 @@ def run_explore(spec: ExploreSpec, tell: Callable[[dict[str, Any], str], None], 
         tell(facts, text)
         return
     try:
-        server = PageServer(render_explorer(read_recipe(spec.model), option), spec.port)
+        server = PageServer(render_explorer(read_recipe(local_model(spec.model)), option), spec.port)
     except OSError as err:
         raise SpecError(
             f"--port {spec.port}: cannot be had ({err.strerror}); leave it out for a free one"

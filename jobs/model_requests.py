@@ -10,8 +10,8 @@ from pydantic import Field
 
 from ganmodel.config import FrozenModel
 from ganmodel.errors import SpecError
-from ganmodel.model_dir import PRETRAINED, read_model
 from jobs.art_requests import absolute, check_file
+from jobs.checks import checked_model
 
 ModelFormat = Literal["onnx", "savedmodel"]
 PAGE_FILE = "index.html"
@@ -65,7 +65,9 @@ def model_export_spec(*, model: str, to: str, out: str) -> ModelExportSpec:
         target = check_folder(out, "--out")
         if Path(target).exists():
             raise SpecError(f"--out {out}: is there already; choose another name or remove it")
-    return ModelExportSpec(model=_check_model(model), to="onnx" if to == "onnx" else "savedmodel", out=target)
+    return ModelExportSpec(
+        model=checked_model(model)[0], to="onnx" if to == "onnx" else "savedmodel", out=target
+    )
 
 
 def explore_spec(*, model: str, port: int | None, export: str | None) -> ExploreSpec:
@@ -83,7 +85,7 @@ def explore_spec(*, model: str, port: int | None, export: str | None) -> Explore
         page = Path(folder) / PAGE_FILE
         if page.exists() and not (page.is_file() and PAGE_MARK in page.read_bytes()):
             raise SpecError(f"--export {export}: its {PAGE_FILE} is no page of ours; choose another folder")
-    return ExploreSpec(model=_check_model(model), typed_model=model, port=port or 0, export=folder)
+    return ExploreSpec(model=checked_model(model)[0], typed_model=model, port=port or 0, export=folder)
 
 
 def check_folder(path: str, option: str) -> str:
@@ -99,9 +101,3 @@ def check_folder(path: str, option: str) -> str:
     if not parent.is_dir():
         raise SpecError(f"{option} {path}: cannot be written ({parent} is no folder)")
     return str(folder)
-
-
-def _check_model(model: str) -> str:
-    path = model if model == PRETRAINED else absolute(model, "--model")
-    read_model(path)
-    return path

@@ -79,7 +79,7 @@ _REASONS = (
     (
         r"status code: 403",
         "access is denied{code}",
-        "grant the credentials read, write, list and delete there",
+        "grant the credentials {rights} there",
     ),
     (
         _THROTTLED,
@@ -107,23 +107,25 @@ _REASONS = (
 
 @dataclass(frozen=True, slots=True)
 class ObjectUrl:
-    """Where a data set is in an object store.
+    """A place in an object store: a data set's, a model's.
 
     Attributes:
         scheme: s3, gs or az.
         bucket: or container.
         prefix: of every object's name, without slashes at its ends; may be empty.
+        option: what named it; every message begins with it. What another than `--out` names is only read.
     """
 
     scheme: str
     bucket: str
     prefix: str
+    option: str = "--out"
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.bucket}" + (f"/{self.prefix}" if self.prefix else "")
 
 
-def parse_object_url(url: str) -> ObjectUrl:
+def parse_object_url(url: str, option: str = "--out") -> ObjectUrl:
     """Return what `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix` says.
 
     Raises:
@@ -132,18 +134,18 @@ def parse_object_url(url: str) -> ObjectUrl:
     scheme, _, rest = url.partition("://")
     if any(sign in rest for sign in "?#") or "@" in rest.partition("/")[0]:  # may hold a secret: not repeated
         raise SpecError(
-            f"--out {scheme}://...: takes no user, password or query; give credentials in the environment"
+            f"{option} {scheme}://...: takes no user, password or query; give credentials in the environment"
         )
     bucket, _, prefix = rest.partition("/")
     if not _BUCKET.fullmatch(bucket):
-        raise SpecError(f"--out {url}: needs a bucket, as in {scheme}://bucket/folder")
+        raise SpecError(f"{option} {url}: needs a bucket, as in {scheme}://bucket/folder")
     prefix = prefix.rstrip("/")
     for segment in prefix.split("/") if prefix else ():
         if not _SEGMENT.fullmatch(segment) or segment in (".", ".."):
             raise SpecError(
-                f"--out {url}: '{segment}' cannot be part of a name; use letters, digits and any of !_.*'()=+@,-"
+                f"{option} {url}: '{segment}' cannot be part of a name; use letters, digits and any of !_.*'()=+@,-"
             )
-    return ObjectUrl(scheme, bucket, prefix)
+    return ObjectUrl(scheme, bucket, prefix, option)
 
 
 def connect(url: ObjectUrl, retries: dict[str, Any] | None = None) -> Any:
@@ -175,7 +177,7 @@ def connect(url: ObjectUrl, retries: dict[str, Any] | None = None) -> Any:
     except (BaseError, ValueError, OSError) as err:
         # The text may quote a setting; its kind says enough.
         raise SpecError(
-            f"--out {url}: the settings in the environment cannot be used ({type(err).__name__}); "
+            f"{url.option} {url}: the settings in the environment cannot be used ({type(err).__name__}); "
             f"{CREDENTIALS[url.scheme]}"
         ) from None
 
@@ -217,5 +219,8 @@ def _line(url: ObjectUrl, kind: str, text: str) -> str:
         if re.search(pattern, text):
             reason, cure = known_reason.format(code=shown), known_cure
             break
-    cure = cure.format(credentials=CREDENTIALS[url.scheme])
-    return f"--out {url}: {reason}; what is committed is kept: {cure}, then run the same command again"
+    is_read = url.option != "--out"
+    rights = "read and list" if is_read else "read, write, list and delete"
+    cure = cure.format(credentials=CREDENTIALS[url.scheme], rights=rights)
+    kept = "" if is_read else "what is committed is kept: "
+    return f"{url.option} {url}: {reason}; {kept}{cure}, then run the same command again"

@@ -44,6 +44,7 @@ class ObjectStorage:
     Args:
         out: the URL, as typed.
         retries: see `jobs.object_access.connect`.
+        option: what named it, see `jobs.object_access.ObjectUrl`.
 
     Raises:
         SpecError: the URL or the settings in the environment cannot be used.
@@ -52,8 +53,8 @@ class ObjectStorage:
     has_lock = False
     max_file_bytes: int | None = MAX_FILE_BYTES
 
-    def __init__(self, out: str, retries: dict[str, Any] | None = None) -> None:
-        self._url = parse_object_url(out)
+    def __init__(self, out: str, retries: dict[str, Any] | None = None, option: str = "--out") -> None:
+        self._url = parse_object_url(out, option)
         self._store = connect(self._url, retries)
 
     @property
@@ -186,7 +187,9 @@ class ObjectStorage:
                 async for chunk in answer.stream(min_chunk_size=8 * 2**20):
                     file.write(chunk)
             if path.stat().st_size != answer.meta["size"]:
-                raise TargetError(f"--out {self.url}: {name} came cut; run the same command again")
+                raise TargetError(
+                    f"{self._url.option} {self.url}: {name} came cut; run the same command again"
+                )
 
         with scratch_file(name) as path:
             self._run(fetch(path))

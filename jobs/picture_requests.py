@@ -12,7 +12,6 @@ from ganmodel.errors import SpecError
 from ganmodel.labels import parse_labels
 from ganmodel.latents import BLOCK_ROWS, draw_block
 from ganmodel.lettering import DIGITS, LINE_HEIGHT, MARKS
-from ganmodel.model_dir import PRETRAINED, read_model
 from ganmodel.rows import MAX_ROWS
 from jobs.art_requests import (
     MAX_PIXELS,
@@ -20,13 +19,13 @@ from jobs.art_requests import (
     Row,
     Seed,
     Truncation,
-    absolute,
     check_file,
     check_truncation,
     parse_label_list,
     parse_list,
     parse_number,
 )
+from jobs.checks import checked_model
 
 if TYPE_CHECKING:
     from ganmodel.model_dir import ModelInfo
@@ -177,8 +176,7 @@ def walk_spec(
     if not is_strip and columns is not None:
         raise SpecError("--columns: is for a strip; give --out a .png")
     check_truncation(truncation)
-    path = model if model == PRETRAINED else absolute(model, "--model")
-    info = read_model(path)
+    path, info = checked_model(model)
     asked = None if labels is None else parse_label_list(labels, info)
     if rows is not None:
         hands = [(seed or 0, row) for row in parse_list(rows, "--rows", MAX_ROWS - 1)]
@@ -275,8 +273,8 @@ def poster_spec(
     if not 0 <= variation <= 1:
         raise SpecError(f"--variation: must be from 0 to 1, got {variation:g}")
     check_truncation(truncation)
-    path = model if model == PRETRAINED else absolute(model, "--model")
-    if read_model(path).generator.num_classes < len(DIGITS):
+    path, info = checked_model(model)
+    if info.generator.num_classes < len(DIGITS):
         raise SpecError(f"--model {model}: does not know all ten digits")
     row = parse_number(style_of, "--style-of", MAX_ROWS - 1 - MAX_SIGNS)
     widest = max(map(len, lines)) * LINE_HEIGHT

@@ -14,6 +14,7 @@ from ganmodel.lettering import DIGITS, Sheet, set_text
 from ganmodel.model_dir import PRETRAINED
 from ganmodel.raster import painted, to_animation, to_png
 from ganmodel.vectors import to_pdf, to_svg
+from jobs.inputs import local_model
 from jobs.preview import write_picture
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def run_walk(spec: WalkSpec) -> tuple[dict[str, Any], str]:
     """Draw a walk, write it, and return its facts and its text."""
     from ganmodel.brush import Brush
 
-    images = draw_walk(spec, Brush(spec.model))
+    images = draw_walk(spec, Brush(local_model(spec.model)))
     frames = [sharpened(image, spec.size / image.shape[0]) for image in images]
     if spec.out.lower().endswith(".png"):
         data = to_png(_strip(frames, spec.columns), spec.ink, spec.paper)
@@ -90,7 +91,7 @@ def run_poster(spec: PosterSpec) -> tuple[dict[str, Any], str]:
     """Draw a poster, write it, and return its facts and its text."""
     from ganmodel.brush import Brush
 
-    sheet = draw_poster(spec, Brush(spec.model))
+    sheet = draw_poster(spec, Brush(local_model(spec.model)))
     kind = Path(spec.out).suffix.lower()
     if kind == ".svg":
         data = to_svg(sheet, spec.zoom, spec.ink, spec.paper, " ".join(spec.lines))

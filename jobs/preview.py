@@ -14,6 +14,7 @@ from ganmodel.model_dir import PRETRAINED
 from ganmodel.png import encode_png, tile
 from ganmodel.weights import replace_on_success
 from jobs.hands_file import read_hands
+from jobs.inputs import local_model
 from jobs.reading import open_dataset, read_rows
 from jobs.terminal import show
 
@@ -36,7 +37,7 @@ def draw_preview(spec: PreviewSpec) -> tuple[NDArray[np.uint8], NDArray[np.int64
         from ganmodel.function import DigitFunction
 
         digits = DigitFunction(
-            spec.model,
+            local_model(spec.model),
             seed=spec.seed,
             labels=spec.rule,
             truncation=spec.truncation,
@@ -45,7 +46,7 @@ def draw_preview(spec: PreviewSpec) -> tuple[NDArray[np.uint8], NDArray[np.int64
         return digits.read(spec.first_row, spec.end_row)
     from ganmodel.brush import Brush
 
-    brush = Brush(spec.model)
+    brush = Brush(local_model(spec.model))
     if spec.kind == "hands":
         kept = read_hands(str(spec.hands), brush.info)
         mixes = np.asarray([digit.mix for digit in kept], np.float32)

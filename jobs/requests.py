@@ -11,11 +11,12 @@ from ganmodel.data import NUM_CLASSES
 from ganmodel.errors import DataError, SpecError
 from ganmodel.evaluation import METRICS, MIN_SAMPLES
 from ganmodel.labels import parse_labels
-from ganmodel.model_dir import PRETRAINED, read_model
+from ganmodel.model_dir import PRETRAINED
 from ganmodel.presets import find_preset
 from ganmodel.weights import file_sha256
-from jobs.checks import absolute, absolute_place, in_range, one_of
+from jobs.checks import absolute, absolute_input, absolute_place, checked_model, in_range, one_of
 from jobs.dataset_spec import LABELS_FROM_FILE
+from jobs.inputs import local_file
 from jobs.reading import open_dataset
 from jobs.specs import (
     MAX_SAMPLES,
@@ -76,7 +77,7 @@ def train_spec(
     try:
         return TrainSpec(
             source=_source(dataset),
-            model_dir=absolute(model_dir or f"runs/{Path(dataset).stem}-{preset}", "--model-dir"),
+            model_dir=_model_dir(model_dir or f"runs/{Path(dataset).stem}-{preset}"),
             preset=preset,
             limit=None if limit is None else _image_limit(limit),
             steps=steps,
@@ -95,6 +96,16 @@ def train_spec(
     except ValidationError as err:
         first = err.errors()[0]
         raise SpecError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']}") from err
+
+
+def _model_dir(path: str) -> str:
+    if "://" in path:
+        raise SpecError(
+            "--model-dir: checkpoints need a folder that every node sees, got a URL; train into one, then copy its "
+            "model.json and generator.safetensors to the store (aws s3 cp, gcloud storage cp, az storage blob upload): "
+            "--model takes URLs"
+        )
+    return absolute(path, "--model-dir")
 
 
 def _image_limit(text: str) -> int:
@@ -132,8 +143,8 @@ def evaluate_spec(
         if name not in METRICS:
             raise SpecError(f"--metrics: must be some of {', '.join(METRICS)}, got '{name}'")
     source = _source(dataset)
-    is_file = source.endswith(".npz")
-    if is_file and not Path(source).is_file():
+    file = Path(local_file(source)) if source.endswith(".npz") else None
+    if file is not None and not file.is_file():
         raise DataError(f"--dataset {source}: no such file; give the path of an .npz in Keras' layout")
     if data is None:
         subject = _model_subject(model or PRETRAINED, seed, truncation)
@@ -144,15 +155,14 @@ def evaluate_spec(
     return EvaluateSpec(
         subject=subject,
         source=source,
-        source_sha256=file_sha256(Path(source)) if is_file else None,
+        source_sha256=None if file is None else file_sha256(file),
         samples=count,
         metrics=cast("tuple[Literal['fid'], ...]", tuple(name for name in METRICS if name in chosen)),
     )
 
 
 def _model_subject(model: str, seed: int | None, truncation: float | None) -> SubjectSpec:
-    path = model if model == PRETRAINED else absolute(model, "--model")
-    info = read_model(path)
+    path, info = checked_model(model)
     return SubjectSpec(
         kind="model",
         path=path,
@@ -205,4 +215,9 @@ def extractors_spec(*, dataset: str, out: str) -> ExtractorsSpec:
 
 def _source(dataset: str) -> str:
     """Return --dataset with a path made absolute: the job may run in another folder."""
-    return absolute(dataset, "--dataset") if dataset.endswith(".npz") else dataset
+    if "://" not in dataset and not dataset.endswith(".npz"):
+        return dataset
+    source = absolute_input(dataset, "--dataset")
+    if "://" in source and not (source.endswith(".npz") and source.count("/") > 2):
+        raise SpecError(f"--dataset {source}: must be the URL of an .npz in Keras' layout")
+    return source

@@ -10,9 +10,8 @@ from ganmodel.errors import SpecError
 from ganmodel.label_file import PREFIX, LabelPart, label_parts
 from ganmodel.labels import parse_labels
 from ganmodel.latents import BLOCK_ROWS
-from ganmodel.model_dir import PRETRAINED, read_model
 from jobs.capacity import check_file_sizes
-from jobs.checks import absolute, absolute_place, in_range, one_of
+from jobs.checks import absolute, absolute_place, checked_model, in_range, one_of
 from jobs.dataset_spec import LABELS_FROM_FILE, SHARE_SCALE, WHOLE, DatasetSpec, FormatName
 from jobs.plan import Plan
 from jobs.plan_files import changed_fields, latest_spec
@@ -57,8 +56,7 @@ def generate_spec(
     in_range("--truncation", truncation, 0, 1)
     one_of("--precision", precision, get_args(DrawPrecision))
     one_of("--image-encoding", image_encoding, ("png", "raw"))
-    model_place = model if model == PRETRAINED else absolute(model, "--model")
-    info = read_model(model)
+    model_place, info = checked_model(model)
     old = _extended_spec(out, rows) if extend else None
     file = absolute(labels[len(PREFIX) :], "--labels") if labels.startswith(PREFIX) else None
     extended_at = _extended_at(old, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import shutil
@@ -37,6 +38,23 @@ def scratch_file(name: str) -> Iterator[Path]:
             yield path
         finally:
             path.unlink(missing_ok=True)
+
+
+def scratch_folder() -> Path:
+    """Return this process' folder, made if need be; it is deleted when the process ends, or by another one after it.
+
+    Raises:
+        TargetError: the disk is full or cannot be written.
+    """
+    with target_errors(tempfile.gettempdir(), "TMPDIR"):
+        return _folder()
+
+
+@atexit.register
+def _remove_own() -> None:
+    held = _held.pop(os.getpid(), None)
+    if held is not None:
+        shutil.rmtree(held[0], ignore_errors=True)
 
 
 def _folder() -> Path:

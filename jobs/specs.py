@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ganmodel.config import FrozenModel, Precision, TrainConfig
-from ganmodel.data import NUM_CLASSES, load_training_set, stratified_subset
+from ganmodel.data import NUM_CLASSES, stratified_subset
 from ganmodel.errors import SpecError
 from ganmodel.evaluation import MIN_SAMPLES
 from ganmodel.presets import find_preset
 from jobs.dataset_spec import MAX_COUNT, DatasetSpec
+from jobs.inputs import load_training_set
 
 if TYPE_CHECKING:
     from ganmodel.data import TrainingSet
@@ -73,8 +74,8 @@ class GenerateSpec(FrozenModel):
 
     Attributes:
         dataset: what is made.
-        model: folder of the model, or `pretrained`.
-        out: folder of the data set, an absolute path.
+        model: folder or URL of the model, or `pretrained`.
+        out: folder of the data set, an absolute path, or its URL.
         placement: who makes it.
         labels_file: the file that `dataset.label_parts` were read from, an absolute path; None for a rule.
         repair: whether what is committed is read and checked in full first, and damaged shards made again.
@@ -92,7 +93,7 @@ class TrainSpec(FrozenModel):
     """A training job: what is trained, from which data, where it goes, and who does it.
 
     Attributes:
-        source: of the training set, see `ganmodel.data.load_training_set`.
+        source: of the training set, see `jobs.inputs.load_training_set`.
         model_dir: folder of the model, an absolute path.
         preset: a row of `ganmodel.presets`.
         limit: images to train on, see `ganmodel.data.stratified_subset`; None for all.
@@ -136,7 +137,7 @@ class TrainSpec(FrozenModel):
         """Load what is trained on.
 
         Raises:
-            DataError: see `ganmodel.data.load_training_set` and `stratified_subset`.
+            DataError: see `jobs.inputs.load_training_set` and `stratified_subset`.
         """
         whole = load_training_set(self.source)
         return whole if self.limit is None else stratified_subset(whole, self.limit, self.seed)
@@ -174,7 +175,7 @@ class SubjectSpec(FrozenModel):
 
     Attributes:
         kind: `model` or `data`.
-        path: folder, absolute, or `pretrained`.
+        path: folder, absolute, or a URL, or `pretrained`.
         name: of the model, or TFDS' name of the data set.
         digest: of the model, or of the data set's rows; what is judged must still have it.
         model_digest: of the generator that draws or drew the digits.
@@ -202,7 +203,7 @@ class EvaluateSpec(FrozenModel):
 
     Attributes:
         subject: what is judged.
-        source: of the real digits, see `ganmodel.data.load_training_set`.
+        source: of the real digits, see `jobs.inputs.load_training_set`.
         source_sha256: of their file, where there is one and it can be seen from where the job was asked for.
         samples: digits of the subject; None takes `DEFAULT_SAMPLES`, or fewer where there are fewer; and for CAS as
             many as there are real ones.
@@ -258,7 +259,7 @@ class ExtractorsSpec(FrozenModel):
     """A job that trains the classifiers whose features an evaluation uses.
 
     Attributes:
-        source: of the training set, see `ganmodel.data.load_training_set`.
+        source: of the training set, see `jobs.inputs.load_training_set`.
         out: folder they are written to, an absolute path.
     """
 

@@ -15,6 +15,7 @@ from ganmodel.errors import ClusterError, SpecError
 from ganmodel.model_dir import read_model
 from jobs import render
 from jobs.addresses import SURROUNDING, check_address, resolve_address
+from jobs.inputs import local_model
 from jobs.local import interrupt_on_sigterm, local_ray, surrounding_ray
 from jobs.manifest import read_manifest, read_records
 from jobs.plan import Plan
@@ -107,7 +108,7 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
     address = options.cluster()
     storage = open_storage(spec.out)
     if options.dry_run:
-        facts = render.plan_facts(spec, plan, read_model(spec.model).generator.latent_dim)
+        facts = render.plan_facts(spec, plan, read_model(local_model(spec.model)).generator.latent_dim)
         print_result(facts, render.plan_text(facts), options)
         return
     with target_errors(spec.out):

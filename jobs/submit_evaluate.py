@@ -75,7 +75,7 @@ def _check_record(spec: EvaluateSpec, options: RunOptions) -> None:
         raise SpecError(
             "--record and --no-wait: figures are recorded when the job has ended; give one of them"
         )
-    if spec.subject.kind != "model" or spec.subject.path == PRETRAINED:
+    if spec.subject.kind != "model" or spec.subject.path == PRETRAINED or "://" in spec.subject.path:
         raise SpecError("--record: is for the folder of a model; give --model DIR")
     if spec.subject.truncation != 1:
         raise SpecError(
@@ -142,7 +142,8 @@ def _check_digits(spec: EvaluateSpec) -> None:
 
 def _check_source(source: str) -> int | None:
     """Check both splits; return the size of the training split. What needs a download is the worker's to get."""
-    from ganmodel.data import load_test_set, load_training_set, needs_download
+    from ganmodel.data import needs_download
+    from jobs.inputs import load_test_set, load_training_set
 
     if needs_download(source):
         return None

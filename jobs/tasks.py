@@ -102,12 +102,15 @@ def _warm_up(spec: GenerateSpec) -> None:
 def _drawn_blocks(spec: GenerateSpec, *, use_gpus: bool) -> Any:
     """Load TensorFlow and the model and compile the graph; return the source of blocks."""
     from ganmodel.sampler import Sampler
+    from jobs.inputs import local_model
     from jobs.shards import DrawnBlocks
 
     threads = max(1, int(spec.placement.cpus or 1))
     return DrawnBlocks(
         spec,
-        Sampler(spec.model, threads=threads, use_gpus=use_gpus, precision=spec.dataset.precision),
+        Sampler(
+            local_model(spec.model), threads=threads, use_gpus=use_gpus, precision=spec.dataset.precision
+        ),
     )
 
 

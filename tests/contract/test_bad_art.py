@@ -36,7 +36,7 @@ PREVIEW = {
     "a grid's seed": (["--seed", "4"], "--seed: is for --rows; the seeds of a grid are --seeds, as in 0:10"),
     "truncation": (["--truncation", "0"], "--truncation: must be above 0 and at most 1, got 0"),
     "no model": (["--model", "nowhere"], "there is no model.json in "),
-    "model by URI": (["--model", "s3://b/m"], "--model: takes a path of this machine, got s3://b/m"),
+    "model by URI": (["--model", "http://b/m"], "--model http://...: must be a path or begin with s3://"),
     "no data": (["--data", "nowhere"], "there is no .gangen/manifest.json"),
     "data and seed": (
         ["--data", ".", "--seed", "1"],

@@ -14,7 +14,7 @@ from ganmodel.model_dir import PRETRAINED, resolve_model_dir
 EVALUATE = {
     "model and data": (["--model", "a", "--data", "b"], "--model and --data: give one of them, got both"),
     "no such model": (["--model", "nowhere"], "there is no model.json in "),
-    "model by URI": (["--model", "s3://b/m"], "--model: this version takes folders that every node sees"),
+    "model by URI": (["--model", "ftp://b/m"], "--model ftp://...: must be a path or begin with s3://"),
     "no such data": (["--data", "nowhere"], "there is no .gangen/manifest.json; give a folder or URL"),
     "data in no bucket": (
         ["--data", "s3://B/d"],

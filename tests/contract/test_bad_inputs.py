@@ -40,7 +40,7 @@ GENERATE = {
     "truncation above one": (["--truncation", "1.5"], "--truncation: must be above 0 and at most 1, got 1.5"),
     "precision": (["--precision", "fp16"], "--precision: must be one of float32, bfloat16, got 'fp16'"),
     "image encoding": (["--image-encoding", "jpeg"], "--image-encoding: must be one of png, raw, got 'jpeg'"),
-    "no model": (["--model", "nowhere"], "--model nowhere: there is no model.json in nowhere"),
+    "no model": (["--model", "nowhere"], "nowhere: there is no model.json in "),
     "negative seed": (["--seed", "-1"], "Invalid value for '--seed': -1"),
     "seed no number": (["--seed", "x"], "Invalid value for '--seed': 'x'"),
     "no worker": (["--workers", "0"], "Invalid value for '--workers': 0"),
@@ -103,8 +103,12 @@ GENERATE = {
     ),
     "no core": (["--cpus-per-worker", "0"], "--cpus-per-worker: must be above 0 and at most 1024, got 0"),
     "model by URI": (
-        ["--model", "s3://b/m"],
-        "--model: this version takes folders that every node sees, got s3://b/m",
+        ["--model", "http://b/m"],
+        "--model http://...: must be a path or begin with s3://, gs://, az://",
+    ),
+    "model without a bucket": (
+        ["--model", "gs://b/m"],
+        "--model gs://b/m: needs a bucket, as in gs://bucket/folder",
     ),
     "no such home": (["--out", "~nosuchuser/x"], "--out: ~nosuchuser/x names no user's home"),
     "misspelt option": (["--cuont", "4"], "No such option: --cuont"),
@@ -174,7 +178,18 @@ TRAIN = {
         ["--dataset", "digits", "--limit", "1501"],
         "--limit: must be from 10, one image a label, to the 1,500 of the training split of digits, got 1,501",
     ),
-    "model folder by URI": (["--model-dir", "gs://b/m"], "--model-dir: this version takes folders"),
+    "model folder by URI": (
+        ["--model-dir", "gs://b/m"],
+        "--model-dir: checkpoints need a folder that every node sees, got a URL; train into one, then copy its",
+    ),
+    "dataset by URI": (
+        ["--dataset", "https://b/m.npz"],
+        "--dataset https://...: must be a path or begin with s3://",
+    ),
+    "dataset that is no file": (
+        ["--dataset", "s3://bucket/m"],
+        "--dataset s3://bucket/m: must be the URL of an .npz",
+    ),
     "nothing to resume": (["--dataset", "digits", "--resume"], "--resume: "),
 }
 

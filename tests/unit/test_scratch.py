@@ -49,6 +49,18 @@ def test_folders_of_killed_processes_are_removed_and_those_of_the_living_kept(fo
     assert not kept.exists()
 
 
+def test_a_process_that_ends_takes_its_folder_along(folder: Path) -> None:
+    code = (
+        "import os, sys, tempfile\ntempfile.tempdir = sys.argv[1]\n"
+        "from jobs.scratch import scratch_folder\n"
+        "(scratch_folder() / 'model').write_bytes(b'fetched')\n"
+        "if os.fork() == 0: sys.exit()\n"
+        "os.wait()\nassert (scratch_folder() / 'model').is_file()\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
+    assert list(folder.iterdir()) == []
+
+
 def test_a_full_scratch_disk_is_named_as_such(folder: Path) -> None:
     with pytest.raises(TargetError, match=f"TMPDIR {folder}: no space left; committed"), scratch_file("x"):
         raise OSError(errno.ENOSPC, "No space left on device")
