@@ -19,6 +19,7 @@ from jobs.cli_options import (
     GpusPerWorker,
     ImageHasGangen,
     Json,
+    Model,
     NoWait,
     Resources,
     run_options,
@@ -70,9 +71,7 @@ def generate(
             help="Folder or s3://, gs://, az:// URL of the data set. Default: a name made of the plan, in data/.",
         ),
     ] = None,
-    model: Annotated[
-        str, typer.Option(metavar="DIR", help="Folder that `gangen train` exported, or 'pretrained'.")
-    ] = "pretrained",
+    model: Model = "pretrained",
     formats: Annotated[
         str,
         typer.Option(

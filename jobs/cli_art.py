@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.cli_options import DryRun, Json
+from jobs.cli_options import DryRun, Json, Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 POSTER_EXAMPLE = 'gangen poster "2026-11-23" --style-of 17 --out poster.png'
 WALK_EXAMPLE = "gangen walk --labels 3,8 --seeds 0 --out walk.gif"
 PREVIEW_EXAMPLE = "gangen preview --labels 3,8 --seeds 0:10 --out preview.png"
-
-Model = Annotated[
-    str, typer.Option(metavar="DIR", help="Folder that `gangen train` exported, or 'pretrained'.")
-]
 
 
 def preview(

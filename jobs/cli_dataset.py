@@ -31,7 +31,9 @@ def verify(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(metavar="DIR", help="Model to draw with. Default: where the last run had it."),
+        typer.Option(
+            metavar="DIR", help="Model to draw with, folder or URL. Default: where the last run had it."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -17,7 +17,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="DIR",
-            help="Folder that `gangen train` exported. Default: the one that ships, 'pretrained'.",
+            help="Folder that `gangen train` exported, or its URL. Default: the one that ships, 'pretrained'.",
         ),
     ] = None,
     data: Annotated[
@@ -28,7 +28,7 @@ def evaluate(
         str,
         typer.Option(
             metavar="NAME",
-            help="Real digits with a test split: mnist, fashion_mnist, digits, or the path of an .npz.",
+            help="Real digits with a test split: mnist, fashion_mnist, digits, or the path or URL of an .npz.",
         ),
     ] = "mnist",
     samples: Annotated[
@@ -91,7 +91,7 @@ def train_extractors(
         str,
         typer.Option(
             metavar="NAME",
-            help="Real digits with a test split: mnist, fashion_mnist, digits, or the path of an .npz.",
+            help="Real digits with a test split: mnist, fashion_mnist, digits, or the path or URL of an .npz.",
         ),
     ],
     out: Annotated[str, typer.Option(metavar="DIR", help="Folder they are written to.")],

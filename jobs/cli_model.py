@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.cli_options import Json
+from jobs.cli_options import Json, Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 EXPLORE_EXAMPLE = "gangen explore --model pretrained"
 MODEL_EXPORT_EXAMPLE = "gangen model export --to onnx --out generator.onnx"
-
-Model = Annotated[
-    str, typer.Option(metavar="DIR", help="Folder that `gangen train` exported, or 'pretrained'.")
-]
 
 model_app = typer.Typer(
     name="model",

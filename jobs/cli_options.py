@@ -65,6 +65,13 @@ ImageHasGangen = Annotated[
         "--image-has-gangen", help="The cluster's image has gangen: run that, and send no code along."
     ),
 ]
+Model = Annotated[
+    str,
+    typer.Option(
+        metavar="DIR",
+        help="Folder that `gangen train` exported, its s3://, gs:// or az:// URL, or 'pretrained'.",
+    ),
+]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Submit to the cluster and return at once.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -26,11 +26,13 @@ def train(
     dataset: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="mnist, fashion_mnist, digits (no network needed), or the path of an .npz."
+            metavar="NAME",
+            help="mnist, fashion_mnist, digits (no network needed), or the path or s3://, gs://, az:// URL of an .npz.",
         ),
     ] = "mnist",
     model_dir: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Folder of the model. Default: runs/DATASET-PRESET.")
+        str | None,
+        typer.Option(metavar="DIR", help="Folder of the model, no URL. Default: runs/DATASET-PRESET."),
     ] = None,
     limit: Annotated[
         str | None,
