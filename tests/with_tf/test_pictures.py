@@ -13,6 +13,7 @@ from PIL import Image
 from ganmodel import DigitFunction
 from ganmodel.brush import Brush
 from ganmodel.hands import row_hand
+from ganmodel.model_dir import PRETRAINED, resolve_model_dir
 from ganmodel.presets import find_preset
 from jobs import cli
 
@@ -98,6 +99,19 @@ def test_preview_of_rows_is_the_rows_of_the_data_set(gangen) -> None:
     np.testing.assert_array_equal(cells("r.png", 3, 10), images)
     assert facts["drawn_labels"] == labels.tolist()
     assert (facts["digits"], facts["pixels"]) == (20, [906, 186])
+
+
+def test_pictures_are_drawn_by_a_model_in_a_store(gangen, bucket, s3_server) -> None:
+    for path in resolve_model_dir(PRETRAINED).iterdir():
+        s3_server.ask("PUT", f"{bucket.removeprefix('s3:/')}/m/{path.name}", path.read_bytes())
+    model = f"{bucket}/m"
+    for command in (["preview", "--seeds", "4"], ["preview", "--rows", "3:5"], ["walk"], ["poster", "7"]):
+        out = [*command, "--size", "40"] if command[0] != "preview" else command
+        out += ["--labels", "3,8", "--frames", "2"] if command[0] == "walk" else []
+        there = gangen(*out, "--model", model, "--out", "there.png")
+        gangen(*out, "--out", "here.png")
+        assert Path("there.png").read_bytes() == Path("here.png").read_bytes()
+        assert f"--model {model}" in there.splitlines()[-1]
 
 
 def test_preview_takes_a_rule_a_truncation_and_columns_for_rows(gangen) -> None:
