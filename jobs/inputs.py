@@ -15,7 +15,7 @@ from ganmodel.errors import DataError, GangenError, ModelError
 from ganmodel.model_dir import MODEL_FILE, WEIGHTS_FILE, read_model
 from jobs.object_storage import ObjectStorage
 from jobs.scratch import scratch_folder
-from jobs.target import target_errors
+from jobs.target import Throttled, target_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,7 @@ def local_model(model: str) -> str:
 
     Raises:
         ModelError: it cannot be fetched, or is no model that is whole.
+        Throttled: the store asks for patience for too long; another try may go better.
     """
     if "://" not in model:
         return model
@@ -38,6 +39,8 @@ def local_model(model: str) -> str:
             f"--model {model}: there is no {err} there; give the URL that {MODEL_FILE} and {WEIGHTS_FILE} of a folder "
             "that `gangen train` exported were copied to"
         ) from None
+    except Throttled:
+        raise
     except GangenError as err:
         raise ModelError(str(err)) from err
     try:

@@ -31,6 +31,7 @@ from jobs.run_notes import RunNotes
 from jobs.shards import DrawnBlocks
 from jobs.specs import GenerateSpec, Placement
 from jobs.status import generating
+from jobs.target import Throttled
 
 Put = Callable[[str, bytes], str]
 
@@ -215,6 +216,16 @@ def test_refusals_of_the_store_name_the_option_and_ask_for_no_more_than_reading(
         ModelError, match=f"^--model {bucket}/m: no credentials were found in the environment; set"
     ):
         checked_model(f"{bucket}/m")
+
+
+def test_a_store_that_throttles_is_told_apart_so_that_the_worker_is_started_again(
+    model: str, fault_proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(object_access.RETRIES, "max_retries", 0)
+    fault_proxy.faults.append(Fault("slow_down", "GET", WEIGHTS_FILE))
+    with pytest.raises(Throttled, match=f"^--model {model}: the store has been throttling us for too long"):
+        local_model(model)
+    assert read_model(local_model(model)) == read_model(PRETRAINED)
 
 
 def test_a_full_scratch_disk_is_named_and_a_half_fetched_model_not_used(
