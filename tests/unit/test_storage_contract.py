@@ -138,7 +138,8 @@ def test_files_of_others_are_seen_and_ours_are_not_taken_for_them(storage: Stora
 def test_files_of_others_occupy_a_place(place: str) -> None:
     storage = open_storage(place)
     assert not storage.is_occupied()
-    storage.write_whole("thesis.txt", "words")
+    around, _, name = place.rpartition("/")
+    open_storage(around).write_whole(f"{name}/thesis.txt", "words")
     assert storage.is_occupied()
 
 
@@ -148,5 +149,8 @@ def test_what_is_pending_can_be_removed_and_what_is_revealed_stays(storage: Stor
     publish(storage, "data/b.bin", b"late")
     storage.sweep()
     assert storage.size("data/b.bin") == 4
+    publish(storage, "data/c.bin", b"last")
+    storage.remove_pending(keep={"data/c.bin"})
+    assert (storage.size("data/b.bin"), storage.size("data/c.bin")) == (None, 4)
     storage.remove_pending()
     assert storage.sizes() == {"data/a.bin": 4}
