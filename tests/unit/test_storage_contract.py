@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from ganmodel.errors import CommitConflict
 from jobs.storage import PENDING, Storage, open_storage
+from jobs.target import TEMPORARY
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -154,3 +156,16 @@ def test_what_is_pending_can_be_removed_and_what_is_revealed_stays(storage: Stor
     assert (storage.size("data/b.bin"), storage.size("data/c.bin")) == (None, 4)
     storage.remove_pending()
     assert storage.sizes() == {"data/a.bin": 4}
+
+
+def test_a_small_file_is_built_where_a_killed_run_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, seen = open_storage(str(tmp_path)), []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.append(list(storage.sizes())))
+    storage.write_whole("tfds/dataset_info.json", "{}")
+    storage.create_once(".gangen/manifest.json", "{}")
+    assert len(seen) >= 2
+    half_made = {name for names in seen for name in names} - set(storage.sizes())
+    assert len(half_made) == 2
+    assert all(name.startswith(TEMPORARY) for name in half_made)
