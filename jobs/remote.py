@@ -292,9 +292,9 @@ class JobsClient:
         """Return what Ray knows of a job (`JobDetails`), or None where there is no such job."""
         try:
             details = self._dashboard.ask(lambda: self._client.get_job_info(submission_id))
-            self._heard = time.monotonic()
-            return details
         except ClusterError as err:
             if "status code 404" in str(err.__cause__):
                 return None
             raise
+        self._heard = time.monotonic()
+        return details
