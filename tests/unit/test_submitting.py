@@ -8,12 +8,16 @@ from typing import Any
 import pytest
 
 from ganmodel.errors import ClusterError
+from jobs.dataset_commands import _job
 from jobs.findings import from_line, to_line
-from jobs.job_facts import JobOutcome
+from jobs.job_facts import JobOutcome, facts_of
+from jobs.journal import job_around
+from jobs.plan import Plan
 from jobs.remote import JobRequest, JobsClient
-from jobs.specs import EvaluateSpec, SubjectSpec
-from jobs.submit import RunOptions
+from jobs.specs import EvaluateSpec, GenerateSpec, SubjectSpec
+from jobs.submit import RunOptions, run_generate
 from jobs.submit_evaluate import _on_cluster
+from tests.unit.fake_digits import dataset_spec, make_dataset
 
 ADDRESS = "http://127.0.0.1:8265"
 
@@ -95,3 +99,41 @@ def test_an_evaluation_that_says_nothing_though_it_was_run_again_is_one_line(spe
     with pytest.raises(ClusterError, match="its log holds no result"):
         _on_cluster(ADDRESS, spec, OPTIONS)
     assert len(cluster.states) == 2
+
+
+def test_a_repair_is_a_job_of_its_own_and_status_finds_it(tmp_path, monkeypatch):
+    make_dataset(tmp_path, count=2000)
+    spec = GenerateSpec(dataset=dataset_spec(count=2000), model="noise", out=str(tmp_path), repair=True)
+    plain = Plan(spec.dataset).job_id(spec.out)
+    cluster = FakeCluster()
+    cluster.states[plain] = "RUNNING"
+    monkeypatch.setattr("jobs.submit.JobsClient", lambda *_: cluster)
+    run_generate(spec, OPTIONS)
+    assert list(cluster.states) == [plain, f"{plain}-repair"]
+
+    def last(*ids: str) -> str | None:
+        found = [facts_of(SimpleNamespace(**FACTS, submission_id=job), 0.0) for job in ids]
+        monkeypatch.setattr(
+            "jobs.dataset_commands.JobsClient", lambda *_: SimpleNamespace(jobs=lambda: found)
+        )
+        told = _job(ADDRESS, plain, OPTIONS)
+        return told and told["job"]
+
+    assert last("other", f"{plain}-x") is None
+    assert last(plain, f"{plain}-2", "other") == f"{plain}-2"
+    assert last(plain, f"{plain}-repair", f"{plain}-repair-2") == f"{plain}-repair-2"
+
+
+FACTS: dict[str, Any] = {"job_id": None, "metadata": {}, "status": "RUNNING", "message": ""}
+FACTS |= {"start_time": None, "end_time": None}
+
+
+def test_a_job_knows_its_id_from_ray(monkeypatch):
+    name = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+    monkeypatch.setenv(name, '{"runtime_env": {}, "metadata": {"job_submission_id": "gangen-generate-1-2"}}')
+    assert job_around() == "gangen-generate-1-2"
+    for other in ("", "{}", "[]", '{"metadata": {}}'):
+        monkeypatch.setenv(name, other)
+        assert job_around() is None
+    monkeypatch.delenv(name)
+    assert job_around() is None
