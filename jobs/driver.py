@@ -13,7 +13,7 @@ from jobs.capacity import check_space
 from jobs.fanout import Fanout
 from jobs.finish import finish
 from jobs.fleet import Fleet
-from jobs.journal import Journal
+from jobs.journal import Journal, job_around
 from jobs.label_store import store_labels
 from jobs.losses import losses_text
 from jobs.manifest import read_manifest, read_records, valid_records
@@ -125,7 +125,7 @@ def _make(
             rows += record.num_rows
             reporter.update(rows, rate=(rows - kept) / max(fanout.making_seconds, 1e-9))
 
-        journal = Journal(open_storage(spec.out), plan.job_id(spec.out))
+        journal = Journal(open_storage(spec.out), job_around() or plan.job_id(spec.out))
         journal.event("run began", shards=len(missing), rows=plan.spec.count - kept)
         fanout = Fanout(spec, fleet, on_record, journal)
         try:
