@@ -3,7 +3,7 @@
     python -m benchmarks.bench [--only PART,...] [--quick] [--out data/bench]
 
 Parts run one after another, each in processes of its own; within a part those that are compared take turns. Writes
-FOLDER/bench.json with every value of every round and the machine's description, bench.md and bench.svg, and prints
+FOLDER/bench.json with every value of every round and the machine of each part, bench.md and bench.svg, and prints
 bench.md. A part that is run again replaces its figures and leaves the others', so a long run may be cut in pieces.
 """
 
@@ -30,8 +30,8 @@ PARTS = {
     "stages": ("encode", ["--digits"], ["--digits", "--rows", "5000"]),
     "scaling": (
         "generate",
-        ["--counts", "1e5,1e6,1e7", "--workers", "2"],
-        ["--counts", "1e4,1e5", "--workers", "2"],
+        ["--counts", "1e5,1e6,1e7", "--workers", "2", "--precision", "bfloat16"],
+        ["--counts", "1e4,1e5", "--workers", "2", "--precision", "bfloat16"],
     ),
     "workers": (
         "generate",
@@ -87,11 +87,12 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "bench.json"
     report: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"parts": {}}
-    report["machine"] = machine()
+    report.setdefault("machines", {})
     for name in wanted:
         script, arguments, quick = PARTS[name]
         print(f"{name} ...", file=sys.stderr, flush=True)
         report["parts"][name] = run(script, quick if options.quick else arguments)
+        report["machines"][name] = machine()
         path.write_text(json.dumps(report, indent=1) + "\n")
     text = tables(report)
     (options.out / "bench.md").write_text(text)

@@ -15,7 +15,7 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -63,14 +63,14 @@ def load_images(path: Path, count: int) -> NDArray[np.uint8]:
         return np.resize(arrays["x_train"], (count, 28, 28))
 
 
-def rate(rows: int, repeats: int, work: Callable[[], object]) -> float:
-    """Return the rows per CPU second of the best of `repeats` calls."""
-    best = float("inf")
+def rates(rows: int, repeats: int, work: Callable[[], object]) -> list[int]:
+    """Return the rows per CPU second of each of `repeats` calls."""
+    found = []
     for _ in range(repeats):
         began = time.process_time()
         work()
-        best = min(best, time.process_time() - began)
-    return rows / best
+        found.append(round(rows / (time.process_time() - began)))
+    return found
 
 
 def encode(
@@ -87,18 +87,19 @@ def write(kind: Format, paths: list[Path], blocks: list[EncodedRows], encoding: 
     writer.close()
 
 
-def measure(images: NDArray[np.uint8], repeats: int, folder: Path) -> list[dict[str, str | float]]:
+def measure(images: NDArray[np.uint8], repeats: int, folder: Path) -> list[dict[str, Any]]:
     """Return a line for each stage: what, image encoding, rows per second, bytes a row."""
     labels = (np.arange(len(images)) % 10).astype(np.int32)
-    lines: list[dict[str, str | float]] = []
+    lines: list[dict[str, Any]] = []
 
     def add(stage: str, encoding: str, size_bytes: int, work: Callable[[], object]) -> None:
-        per_s = round(rate(len(images), repeats, work))
+        found = rates(len(images), repeats, work)
         lines.append(
             {
                 "stage": stage,
                 "images": encoding,
-                "rows_per_s": per_s,
+                "rows_per_s": max(found),
+                "all": found,
                 "bytes_per_row": round(size_bytes / len(images), 1),
             }
         )

@@ -64,14 +64,15 @@ def watched(*arguments: str) -> dict[str, Any]:
     }
 
 
-def whole(count: int, workers: int, folder: Path, *arguments: str) -> dict[str, Any]:
+def whole(count: int, workers: int, folder: Path, precision: str, *arguments: str) -> dict[str, Any]:
     """Return the facts of one `gangen generate` run with these arguments: rates, sizes, peak memory."""
-    out = str(folder / "out")
-    found = watched("generate", "--count", str(count), "--workers", str(workers), "--out", out, *arguments)
+    command = ["generate", "--count", str(count), "--workers", str(workers), "--precision", precision]
+    found = watched(*command, "--out", str(folder / "out"), *arguments)
     facts = found["facts"]
     return {
         "count": count,
         "workers": workers,
+        "precision": precision,
         "seconds": facts["seconds"],
         "making_seconds": facts["making_seconds"],
         "rows_per_s": facts["rows_per_s"],
@@ -79,6 +80,15 @@ def whole(count: int, workers: int, folder: Path, *arguments: str) -> dict[str, 
         "driver_peak_bytes": found["driver_bytes"],
         "worker_peak_bytes": found["worker_bytes"],
     }
+
+
+def summed_up(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the medians of a run's figures, and all rounds."""
+    figures = {
+        key: statistics.median(facts[key] for facts in rounds) if isinstance(value, int | float) else value
+        for key, value in rounds[0].items()
+    }
+    return figures | {"all": rounds}
 
 
 def main() -> None:
@@ -101,16 +111,8 @@ def main() -> None:
     for _ in range(options.rounds):
         for run in runs:
             with tempfile.TemporaryDirectory() as folder:
-                found[run].append(whole(*run, Path(folder), "--precision", options.precision))
-    report = [
-        {
-            key: values[0][key]
-            if isinstance(values[0][key], dict)
-            else statistics.median(v[key] for v in values)
-            for key in values[0]
-        }
-        for values in found.values()
-    ]
+                found[run].append(whole(*run, Path(folder), options.precision))
+    report = [summed_up(values) for values in found.values()]
     for facts in report:
         sizes = ", ".join(f"{name} {size:.0f} B/row" for name, size in facts["bytes_a_row"].items())
         print(

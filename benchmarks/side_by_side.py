@@ -1,6 +1,6 @@
 """gangen beside what a user would otherwise write, beside its own sampler and beside the machine's limit, by turns.
 
-    python benchmarks/side_by_side.py [--rounds 3] [--rows 1000000] [--only NAME,...] [--json FILE]
+    python -m benchmarks.side_by_side [--rounds 3] [--rows 1000000] [--only NAME,...] [--json FILE]
 
 All have the whole machine and its start-up is left out of all: rates count from the first loaded model to the last file
 written. The peers write PNG with the same columns from as many rows as fit in about ten seconds; `--rows` is gangen's.
@@ -48,10 +48,10 @@ def peer(script: str, rows: int, *arguments: str) -> float:
     return rate
 
 
-def pipeline(rows: int, *arguments: str) -> float:
+def pipeline(rows: int, precision: str, *arguments: str) -> float:
     """Return the rows/s of `gangen generate` on all cores."""
     with tempfile.TemporaryDirectory() as folder:
-        rate: float = whole(rows, psutil.cpu_count() or 1, Path(folder), *arguments)["rows_per_s"]
+        rate: float = whole(rows, psutil.cpu_count() or 1, Path(folder), precision, *arguments)["rows_per_s"]
     return rate
 
 
@@ -67,19 +67,22 @@ def sampler(rows: int, precision: Any) -> float:
 def contestants(rows: int) -> dict[str, Callable[[], float]]:
     """Return who takes part: a name, and what runs once and returns rows/s, or GFLOP/s for the limit."""
     few = max(1000, rows // 50_000 * 1000)
-    parquet, tfrecord, fast = ("--format", "parquet"), ("--format", "tfrecord"), ("--precision", "bfloat16")
-    both = ("--format", "parquet,tfrecord")
+    tfrecord = ("--format", "tfrecord")
+    formats = {
+        "Parquet": ("--format", "parquet"),
+        "TFRecord": tfrecord,
+        "both": ("--format", "parquet,tfrecord"),
+    }
     return {
         "Keras script, tutorial networks, Parquet": partial(peer, "keras_script.py", few),
         "Keras script, fast networks, Parquet": partial(peer, "keras_script.py", 3 * few, "--preset", "fast"),
         "Ray Data, fast model, Parquet": partial(peer, "ray_data.py", 3 * few),
         "Ray Data, fast model, TFRecord": partial(peer, "ray_data.py", few, *tfrecord),
-        "gangen float32, Parquet": partial(pipeline, rows, *parquet),
-        "gangen float32, TFRecord": partial(pipeline, rows, *tfrecord),
-        "gangen float32, both": partial(pipeline, rows, *both),
-        "gangen bfloat16, Parquet": partial(pipeline, rows, *parquet, *fast),
-        "gangen bfloat16, TFRecord": partial(pipeline, rows, *tfrecord, *fast),
-        "gangen bfloat16, both": partial(pipeline, rows, *both, *fast),
+        **{
+            f"gangen {precision}, {name}": partial(pipeline, rows, precision, *chosen)
+            for precision in ("float32", "bfloat16")
+            for name, chosen in formats.items()
+        },
         "sampler alone float32": partial(sampler, rows, "float32"),
         "sampler alone bfloat16": partial(sampler, rows, "bfloat16"),
         "GEMM float32, GFLOP/s": partial(all_cores, "float32", GEMM_SECONDS),

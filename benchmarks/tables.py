@@ -51,11 +51,21 @@ def _stages(found: Any) -> str:
 
 def _runs(found: Any) -> str:
     return table(
-        ("rows", "workers", "seconds in all", "rows/s making", "bytes a row", "driver MB", "worker MB"),
+        (
+            "rows",
+            "workers",
+            "precision",
+            "seconds in all",
+            "rows/s making",
+            "bytes a row",
+            "driver MB",
+            "worker MB",
+        ),
         (
             (
                 f"{run['count']:,}",
                 run["workers"],
+                run["precision"],
                 f"{run['seconds']:.1f}",
                 f"{run['rows_per_s']:,.0f}",
                 f"{sum(run['bytes_a_row'].values()):.0f}",
@@ -102,16 +112,21 @@ SHOWN = {
 
 def tables(report: dict[str, Any]) -> str:
     """Return the whole report as Markdown."""
-    machine = ", ".join(
-        f"{key} {' '.join(value) if isinstance(value, list) else value}"
-        for key, value in report["machine"].items()
+    machines = "; ".join(
+        dict.fromkeys(
+            ", ".join(
+                f"{key} {' '.join(value) if isinstance(value, list) else value}"
+                for key, value in facts.items()
+            )
+            for facts in report["machines"].values()
+        )
     )
     parts = [
         f"### {name}\n\n{show(report['parts'][name])}"
         for name, show in SHOWN.items()
         if name in report["parts"]
     ]
-    return "\n".join([f"{machine}\n", *parts])
+    return "\n".join([f"{machines}\n", *parts])
 
 
 def chart(report: dict[str, Any]) -> str:

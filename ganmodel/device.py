@@ -97,7 +97,7 @@ def device_facts() -> dict[str, str]:
         kind = f"GPU {details.get('device_name', 'unknown')}"
     else:
         kind = "CPU"
-    vector = ("avx512_bf16", "avx512f", "avx2", "avx")
+    vector = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "avx")
     return {
         "device": kind,
         "machine": platform.machine(),

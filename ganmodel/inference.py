@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from ganmodel.config import AnyGeneratorConfig
 
 
+DRAWING = "2"
+"""Recorded with every row; to be raised whenever what is below draws other pixels than before on the same machine."""
+
+
 def fold_convolution(kernel: NDArray[Any], bias: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return a 3x3 convolution between two depth-to-space steps as one on the grid before both.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganmodel.device import configure_tensorflow, device_facts
 from ganmodel.errors import ModelError
-from ganmodel.inference import drawing_graph
+from ganmodel.inference import DRAWING, drawing_graph
 from ganmodel.latents import BLOCK_ROWS, draw_block
 from ganmodel.model_dir import WEIGHTS_FILE, read_model, resolve_model_dir
 from ganmodel.weights import load_arrays
@@ -84,7 +84,7 @@ class Sampler:
 
     def device_facts(self) -> dict[str, str]:
         """Return what the pixels depend on besides the model; recorded with every data set."""
-        return device_facts()
+        return {**device_facts(), "drawing": DRAWING}
 
     def draw(
         self, seed: int, block: int, labels: Labels, *, truncation: float = 1.0

@@ -40,7 +40,10 @@ TrainingCpus = Annotated[
 TrainingGpus = Annotated[
     int | None,
     typer.Option(
-        min=0, max=64, metavar="N", help="GPUs of a worker. Default: one where the cluster has any."
+        min=0,
+        max=64,
+        metavar="N",
+        help="GPUs of a worker. Default: those of one node, for several workers one each where there are as many.",
     ),
 ]
 MaxFailures = Annotated[

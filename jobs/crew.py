@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from jobs.fleet import unseen_gpus
 from jobs.plan import Plan
 from jobs.progress import say
 
@@ -104,12 +105,17 @@ class Crew:
 
         Returns:
             Shards of workers that had to go.
+
+        Raises:
+            ClusterError: TensorFlow sees no GPU where one was asked for.
         """
         worker.is_loaded, worker.node = True, facts["node"]
         self._journal.event("worker ready", worker=worker.name, node=worker.node, on_gpu=facts["on_gpu"])
         if not worker.draws_for_others:
             return []
-        if not facts["on_gpu"] and self.fleet.fall_back():
+        if not facts["on_gpu"]:
+            if not self.fleet.fall_back():
+                raise unseen_gpus(self.fleet.gpus)
             say("the cluster has GPUs, but TensorFlow sees none on their nodes: drawing on CPUs")
             left = [task for head in self._heads() for task in self._let_go(head)]
             self.resize(num_waiting + len(left))

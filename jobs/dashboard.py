@@ -44,7 +44,6 @@ class Dashboard:
 
     Attributes:
         address: as given.
-        has_token: a token goes with every request.
         client: a connected `ray.job_submission.JobSubmissionClient`; call it through `ask`.
 
     Raises:
@@ -55,7 +54,6 @@ class Dashboard:
         self.address = address
         self._mode = environ.get(MODE_VARIABLE, "")
         self._token = find_token(environ)
-        self.has_token = self._token is not None
         if self._token and is_exposed(address):
             say(f"warning: the Ray token goes unencrypted to {address}; use https or a tunnel to 127.0.0.1")
         with self._one_line():

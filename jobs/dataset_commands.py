@@ -112,7 +112,7 @@ def _job(address: str, job: str, options: RunOptions) -> dict[str, Any] | None:
             raise
         say(f"note: the cluster of the environment was not asked ({err})")
         return None
-    again = re.compile(rf"{re.escape(job)}(-\d+)?")
+    again = re.compile(rf"{re.escape(job)}(-repair)?(-\d+)?")
     found = [facts for facts in jobs if again.fullmatch(facts.job)]
     return found[-1].as_dict() if found else None
 

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ganmodel.errors import CommitConflict, GangenError, Interrupted, ShardsFailed
 from ganmodel.model_dir import read_model
+from jobs.begin import begin
 from jobs.capacity import check_space
 from jobs.fanout import Fanout
 from jobs.finish import finish
 from jobs.fleet import Fleet
 from jobs.inputs import local_model
-from jobs.journal import Journal
+from jobs.journal import Journal, job_around
 from jobs.label_store import store_labels
 from jobs.losses import losses_text
 from jobs.manifest import read_manifest, read_records, valid_records
 from jobs.plan import Plan
-from jobs.plan_files import check_plan, write_plan
+from jobs.plan_files import check_plan
 from jobs.progress import Reporter, say
 from jobs.repair import condemn, restore
 from jobs.run_notes import RunFigures, write_notes
@@ -71,7 +72,7 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
     storage.prepare()
     with storage.lock(), target_errors(spec.out):
         check_plan(storage, plan)  # Again: another run may have been here before the lock was ours.
-        write_plan(storage, plan)
+        begin(storage, plan)
         write_notes(storage, spec)
         store_labels(spec.dataset, storage, spec.labels_file)
         storage.sweep()
@@ -79,7 +80,7 @@ def generate(spec: GenerateSpec, connect: Callable[[], AbstractContextManager[No
             condemn(storage, plan, done)
         # Rows by shard, not the records: with ten thousand of these a driver would grow by megabytes.
         committed: dict[int, int] = {}
-        cpus_began = False
+        cpus_began = any(device.get("device") == "CPU" for device in (done.devices if done else ()))
         for record in valid_records(storage, plan):
             committed[record.index] = record.num_rows
             cpus_began |= record.device.get("device") == "CPU"
@@ -126,7 +127,7 @@ def _make(
             rows += record.num_rows
             reporter.update(rows, rate=(rows - kept) / max(fanout.making_seconds, 1e-9))
 
-        journal = Journal(open_storage(spec.out), plan.job_id(spec.out))
+        journal = Journal(open_storage(spec.out), job_around() or plan.job_id(spec.out))
         journal.event("run began", shards=len(missing), rows=plan.spec.count - kept)
         fanout = Fanout(spec, fleet, on_record, journal)
         try:

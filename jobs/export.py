@@ -14,13 +14,14 @@ import numpy as np
 
 from ganmodel.errors import DataError, GangenError
 from ganmodel.weights import file_sha256
+from jobs.begin import begin
 from jobs.capacity import check_file_sizes, check_space
 from jobs.dataset_spec import DatasetSpec
 from jobs.finish import finish
 from jobs.label_store import labels_name
 from jobs.manifest import read_manifest, read_records
 from jobs.plan import Plan
-from jobs.plan_files import check_plan, write_plan
+from jobs.plan_files import check_plan
 from jobs.run_notes import pass_notes
 from jobs.shards import ShardMaker
 from jobs.storage import target_errors
@@ -145,7 +146,7 @@ def export(
     target.prepare()
     with target.lock(), target_errors(target.url):
         check_plan(target, plan)
-        write_plan(target, plan)
+        begin(target, plan)
         pass_notes(source, target)
         for name, data in labels.items():
             target.write_whole(name, data)

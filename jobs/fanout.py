@@ -39,7 +39,7 @@ MAX_FAILURES = 20
 """Shards that may be left aside before any is done: then all are bad, and the rest is not tried."""
 
 MAX_THROTTLED = 3
-"""Shards that may come back throttled without one done in between, or the number of workers where that is more."""
+"""Shards and workers that may be throttled without a shard done, or the number of workers where that is more."""
 
 ROOM_NOTICE_S = 120.0
 """Seconds without any worker after which we say what the cluster has free: it may lack what we ask for."""
@@ -174,13 +174,13 @@ class Fanout:
             self._lose(worker.drawer, cause)
             return
         kind = classify(cause)
+        if kind is Cause.STORAGE_THROTTLED:
+            self._put_off(worker, task, cause)
+            return
         if POLICIES[kind].ends or (task is None and isinstance(cause, GangenError)):
             raise cause from err
         if task is None:
             raise GangenError(f"a worker could not start: {type(cause).__name__}: {cause}") from err
-        if kind is Cause.STORAGE_THROTTLED:
-            self._put_off(worker, task, cause)
-            return
         if POLICIES[kind].again:
             self._lose(worker, cause)  # It is there, and no longer fit for anything.
             return
@@ -188,12 +188,16 @@ class Fanout:
         is_ours = isinstance(cause, GangenError)
         self._leave_aside(worker, task, str(cause) if is_ours else f"{type(cause).__name__}: {cause}")
 
-    def _put_off(self, worker: Worker, task: ShardTask, cause: Exception) -> None:
-        """Make a shard later that the storage had no patience for; give up where it has none for any."""
+    def _put_off(self, worker: Worker, task: ShardTask | None, cause: Exception) -> None:
+        """Make a shard, or start a worker, later that the storage had no patience for; give up where it never has."""
         self._note_loss(Cause.STORAGE_THROTTLED, worker, task, str(cause))
         self._throttled += 1
         if self._throttled > max(MAX_THROTTLED, len(self._crew.workers)):
             raise cause
+        if task is None:
+            log.warning("the storage throttles us; a worker that could not start is replaced")
+            self._waiting.extendleft(reversed(self._crew.replace(worker, len(self._waiting))))
+            return
         log.warning("the storage throttles us; shard %d is made later", task.index)
         worker.given.remove(task)
         self._waiting.append(task)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from ganmodel.errors import ClusterError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -30,7 +32,7 @@ class Node:
     resources: Mapping[str, float]
 
     def room(self, bundle: Mapping[str, float]) -> int:
-        """Return how many times it has all of a bundle."""
+        """Return how many times it has all of a bundle, which asks for something."""
         # Ray counts in ten-thousandths; without the rounding, 1 / 0.1 would be a little less than 10.
         return min(int(round(self.resources.get(k, 0.0) / need, 4)) for k, need in bundle.items() if need)
 
@@ -101,6 +103,14 @@ class Fleet:
         if self._placement.workers is not None:
             workers = min(workers, self._placement.workers)
         return max(1, min(MAX_ENCODERS, int(node.resources.get("CPU", 1)) // workers))
+
+
+def unseen_gpus(asked: float) -> ClusterError:
+    """Return what to raise where GPUs were asked for that Ray has and TensorFlow does not see."""
+    return ClusterError(
+        f"--gpus-per-worker {asked:g}: Ray has given GPUs, TensorFlow sees none on their node; install gangen[gpu] "
+        "there or use an image with CUDA, or leave the option out to work on CPUs"
+    )
 
 
 def spreading(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from jobs.dataset_spec import DatasetSpec
     from jobs.storage import Storage
 
+_PIECE_BYTES = 2**24
+
 
 def labels_name(segment: int) -> str:
     """Return the name of the labels of a segment."""
@@ -41,6 +43,27 @@ def labels_of(spec: DatasetSpec, storage: Storage) -> Labels:
         return b""
 
     return FileLabels(read)
+
+
+def drop_other_labels(spec: DatasetSpec, storage: Storage) -> None:
+    """Empty files of labels that a plan which came to nothing has left; call it before the plan is written."""
+    sizes = storage.sizes(PRIVATE) if spec.label_parts else {}
+    for segment, (part, (first, end)) in enumerate(zip(spec.label_parts, spec.segments, strict=False)):
+        name = labels_name(segment)
+        if sizes.get(name) == end - first and stored_sha256(storage, name, end - first) != part.sha256:
+            storage.write_whole(name, b"")
+
+
+def stored_sha256(storage: Storage, name: str, size_bytes: int) -> str:
+    """Return the SHA-256 of a file of so many labels, read piece by piece.
+
+    Raises:
+        FileNotFoundError: it is not there.
+    """
+    hasher = hashlib.sha256()
+    for start in range(0, size_bytes, _PIECE_BYTES):
+        hasher.update(storage.read_range(name, start, min(_PIECE_BYTES, size_bytes - start)))
+    return hasher.hexdigest()
 
 
 def store_labels(spec: DatasetSpec, storage: Storage, path: str | None) -> None:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from ganmodel.errors import CommitConflict, SpecError
 from ganmodel.locking import only_writer
-from ganmodel.weights import flush_folder, replace_on_success
+from ganmodel.weights import flush_folder
 from jobs.target import PENDING, PRIVATE, TEMPORARY, to_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
     from contextlib import AbstractContextManager
 
 
@@ -81,21 +81,17 @@ class LocalStorage:
         """Write a small file whole, replacing what is there."""
         path = self._root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replace_on_success(path) as temporary:
-            temporary.write_bytes(to_bytes(data))
+        with self._written(name, data) as temporary:
+            temporary.replace(path)
+        flush_folder(path.parent)
 
     def create_once(self, name: str, data: str | bytes) -> None:
         """Write a small file that must not exist yet with other content."""
-        temporary = self._root / TEMPORARY / f"{uuid.uuid4().hex}-{Path(name).name}"
-        for folder in (temporary.parent, (self._root / name).parent):
-            folder.mkdir(parents=True, exist_ok=True)
+        (self._root / name).parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("wb") as file:
-                file.write(to_bytes(data))
-                file.flush()
-                os.fsync(file.fileno())
-            # link() fails if the name is taken; rename() would overwrite another run's commit.
-            os.link(temporary, self._root / name)
+            with self._written(name, data) as temporary:
+                # link() fails if the name is taken; rename() would overwrite another run's commit.
+                os.link(temporary, self._root / name)
         except FileExistsError:
             if self.read(name) == to_bytes(data):
                 return
@@ -103,8 +99,17 @@ class LocalStorage:
                 f"--out {self._root}: {name} was written by another run; run `gangen generate` "
                 "again to see whether it is the same data set"
             ) from None
-        finally:
-            temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def _written(self, name: str, data: str | bytes) -> Iterator[Path]:
+        """Lend a flushed file of this content, where `sweep` finds it if this process is killed."""
+        (self._root / TEMPORARY).mkdir(parents=True, exist_ok=True)
+        with self.scratch(name) as path:
+            with path.open("wb") as file:
+                file.write(to_bytes(data))
+                file.flush()
+                os.fsync(file.fileno())
+            yield path
 
     def read(self, name: str) -> bytes | None:
         """Return a small file's content, None if it is not there."""
@@ -186,9 +191,13 @@ class LocalStorage:
         shutil.rmtree(self._root / TEMPORARY, ignore_errors=True)
         (self._root / TEMPORARY).mkdir(parents=True, exist_ok=True)
 
-    def remove_pending(self) -> None:
-        """Delete the empty folder of pending files once the data set is finished."""
-        shutil.rmtree(self._root / PENDING, ignore_errors=True)
+    def remove_pending(self, keep: Container[str] = ()) -> None:
+        """See `jobs.storage.Storage`."""
+        if not keep:
+            shutil.rmtree(self._root / PENDING, ignore_errors=True)
+        for name in self.sizes(PENDING):
+            if name.removeprefix(f"{PENDING}/") not in keep:
+                (self._root / name).unlink(missing_ok=True)
 
     def lock(self) -> AbstractContextManager[None]:
         """Keep other runs out; a process that is killed lets go too."""

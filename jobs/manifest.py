@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from ganmodel.config import FrozenModel, json_digest
 from ganmodel.errors import CommitConflict
 from jobs.dataset_spec import DatasetSpec
-from jobs.plan_files import COMMIT_NAME, commit_name, manifest_name, plan_name
+from jobs.plan_files import COMMIT_NAME, changed_fields, commit_name, manifest_name, plan_name
 from jobs.storage import PENDING
 from jobs.writers import format_of
 
@@ -53,7 +53,7 @@ class ShardRecord(FrozenModel):
         files: by format name, or one a part as in `idx.labels`.
         rows_digest: sum of its blocks' digests, see `block_digest`.
         label_counts: rows of each label, by label.
-        device: what the pixels were computed with.
+        device: what the pixels were computed with, and the version of pyarrow, which stands in every Parquet file.
         seconds: time spent, by stage.
     """
 
@@ -200,7 +200,8 @@ def read_manifest(
         cure: what the message says to do where they are not.
 
     Raises:
-        CommitConflict: there is one that cannot be read, or files it lists are not there in their size.
+        CommitConflict: there is one that cannot be read or of another plan, or files it lists are not there in their
+            size.
     """
     generation = plan.generation if plan else _latest_generation(storage)
     data, name = storage.read(manifest_name(generation)), manifest_name(generation)
@@ -210,6 +211,11 @@ def read_manifest(
         manifest = Manifest.model_validate_json(data)
     except ValidationError as err:
         raise UnreadableManifest(storage.url, name) from err
+    if plan and manifest.plan_digest != plan.digest:
+        changed = "; ".join(changed_fields(manifest.spec, plan.spec))
+        raise CommitConflict(
+            f"--out {storage.url}: holds another data set ({changed}); choose another folder, or ask for what is there"
+        )
     if not check_files:
         return manifest
     lost = lost_files(storage, manifest)

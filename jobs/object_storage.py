@@ -17,7 +17,7 @@ from jobs.scratch import scratch_file
 from jobs.target import PENDING, PRIVATE, TEMPORARY, TargetError, to_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Container, Coroutine, Iterable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -266,11 +266,12 @@ class ObjectStorage:
     def sweep(self) -> None:
         """Leave everything as it is: without a lock, what looks left behind may be another run's."""
 
-    def remove_pending(self) -> None:
-        """Delete what is left of the pending objects once the data set is finished."""
+    def remove_pending(self, keep: Container[str] = ()) -> None:
+        """See `jobs.storage.Storage`."""
 
         async def remove() -> None:
-            await self._delete(list(await self._list(PENDING)))
+            pending = await self._list(PENDING)
+            await self._delete([name for name in pending if name.removeprefix(f"{PENDING}/") not in keep])
 
         self._run(remove())
 

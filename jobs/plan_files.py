@@ -92,9 +92,15 @@ def check_plan(storage: Storage, plan: Plan) -> None:
     old = latest_spec(storage)
     if old is None or old == plan.spec:
         return
-    changed = "; ".join(changed_fields(old, plan.spec))
     generation = len(old.extended_at)
     is_finished = storage.read(manifest_name(generation)) is not None
+    if generation and not is_finished:
+        # Of an extension that was given up at once nothing is there; what it was to extend is.
+        base = old.before_extension(generation - 1)
+        others = plan.spec.before_extension(generation - 1) if plan.generation >= generation else plan.spec
+        if others != base:
+            old, is_finished = base, True
+    changed = "; ".join(changed_fields(old, plan.spec))
     if generation < plan.generation and plan.spec.before_extension(generation) == old:
         if not is_finished:
             raise CommitConflict(

@@ -98,12 +98,13 @@ class JobsClient:
         self.address = address.rstrip("/")
         self._dashboard = Dashboard(self.address, environ)
         self._client = self._dashboard.client
+        self._heard = time.monotonic()
 
     def submit(self, request: JobRequest) -> str:
         """Submit a job, or find that it is there already.
 
-        A job of the same id that waits, runs or has succeeded is the job that was asked for. One that failed or was
-        stopped is run again under the next free id, `ID-2`, `ID-3`, ...: Ray never takes an id twice.
+        The last job of the same id is the one that was asked for if it waits, runs or has succeeded. One that failed or
+        was stopped is run again under the next free id, `ID-2`, `ID-3`, ...: Ray never takes an id twice.
 
         Returns:
             The id to follow.
@@ -113,16 +114,16 @@ class JobsClient:
         """
         submission_id, attempt = request.submission_id, 1
         over = ENDED - {"SUCCEEDED"} if request.attach_to_succeeded else ENDED
+        asked_for = None
         while True:
-            details = self._find(submission_id)
-            if details is None:
-                if self._submit(request, submission_id):
-                    return submission_id
-                details = self._details(submission_id)
-            if status_of(details) not in over:
+            if details := self._find(submission_id):
+                asked_for = None if status_of(details) in over else submission_id
+                attempt += 1
+                submission_id = f"{request.submission_id}-{attempt}"
+            elif asked_for:
+                return asked_for
+            elif self._submit(request, submission_id):
                 return submission_id
-            attempt += 1
-            submission_id = f"{request.submission_id}-{attempt}"
 
     def commands(self, submission_id: str) -> dict[str, str]:
         """Return the commands that follow a job: `status`, `logs` and `stop`, as a shell takes them."""
@@ -210,9 +211,8 @@ class JobsClient:
         Raises:
             ClusterError: there is no such job, the cluster refuses us, or has not answered for `LOST_AFTER_S`.
         """
-        is_over = self.status(submission_id) in ENDED
-        num_written = 0 if is_over else asyncio.run(self._stream(submission_id, write))
-        last_answer = time.monotonic()
+        goes_on = self.status(submission_id) not in ENDED
+        num_written = asyncio.run(self._stream(submission_id, write)) if goes_on else 0
         while True:
             try:
                 details = self._details(submission_id)
@@ -224,9 +224,8 @@ class JobsClient:
                         num_written += len(text)
                 if status_of(details) in ENDED:
                     return outcome_of(submission_id, details)
-                last_answer = time.monotonic()
             except NoAnswer as err:
-                if time.monotonic() - last_answer > LOST_AFTER_S:
+                if time.monotonic() - self._heard > LOST_AFTER_S:
                     raise ClusterError(f"{err}; the job {submission_id} may still be running") from err
             time.sleep(POLL_S)
 
@@ -248,8 +247,9 @@ class JobsClient:
                         break
                     write(NOISE.sub("", text))
                     num_written += len(text)
+                    self._heard = time.monotonic()
                     piece = asyncio.ensure_future(anext(stream))
-                elif self._has_ended(submission_id):
+                elif not self._may_go_on(submission_id):
                     break
         finally:
             piece.cancel()
@@ -257,9 +257,10 @@ class JobsClient:
                 await piece
         return num_written
 
-    def _has_ended(self, submission_id: str) -> bool:
+    def _may_go_on(self, submission_id: str) -> bool:
+        """Return whether a silent stream may carry more; where its other end has vanished, it never says so itself."""
         try:
-            return self.status(submission_id) in ENDED
+            return self.status(submission_id) not in ENDED
         except NoAnswer:
             return False
 
@@ -283,18 +284,17 @@ class JobsClient:
         return True
 
     def _details(self, submission_id: str) -> Any:
-        details = self._find(submission_id)
-        if details is None:
-            raise ClusterError(
-                f"no job {submission_id} on the Ray cluster at {self.address}; was it restarted?"
-            )
-        return details
+        if details := self._find(submission_id):
+            return details
+        raise ClusterError(f"no job {submission_id} on the Ray cluster at {self.address}; was it restarted?")
 
     def _find(self, submission_id: str) -> Any | None:
         """Return what Ray knows of a job (`JobDetails`), or None where there is no such job."""
         try:
-            return self._dashboard.ask(lambda: self._client.get_job_info(submission_id))
+            details = self._dashboard.ask(lambda: self._client.get_job_info(submission_id))
         except ClusterError as err:
             if "status code 404" in str(err.__cause__):
                 return None
             raise
+        self._heard = time.monotonic()
+        return details

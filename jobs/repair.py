@@ -77,14 +77,21 @@ def restore(storage: Storage, manifest: Manifest, records: list[ShardRecord]) ->
     for said, made in zip(manifest.shards, records, strict=True):
         if said.files != made.files:
             _take_back(storage, manifest, records)
-            devices = f"{said.device.get('device')} {said.device.get('tensorflow')}"
             raise CommitConflict(
                 f"--repair: shard {said.index} made again is not what the manifest says, so nothing was replaced; "
-                f"make it where it was made (device and TensorFlow then: {devices}), or generate into another folder"
+                f"make it where it was made ({_differences(said.device, made.device)}), or generate into another folder"
             )
     show(storage, manifest)
     storage.remove_pending()
     return manifest
+
+
+def _differences(then: dict[str, str], now: dict[str, str]) -> str:
+    """Return what bytes depend on and is another now, as a phrase."""
+    names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
+    return "; ".join(
+        f"{name} {then.get(name, 'unknown')} then, {now.get(name, 'unknown')} now" for name in names
+    ) or ("all that is recorded of it is the same now")
 
 
 def _take_back(storage: Storage, manifest: Manifest, records: list[ShardRecord]) -> None:

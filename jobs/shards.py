@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import pyarrow as pa
 
 from ganmodel.errors import GangenError, ModelError
 from ganmodel.png import encode_png, tile
@@ -136,7 +137,7 @@ class ShardMaker:
                 files=files,
                 rows_digest=sum_digests(digests),
                 label_counts={k: int(n) for k, n in enumerate(counts) if n},
-                device=self._source.device(task),
+                device={**self._source.device(task), "pyarrow": pa.__version__},
                 seconds={stage: round(spent, 4) for stage, spent in seconds.items()},
             )
             self._storage.write_whole(commit_name(task.index), to_json(record))

@@ -17,7 +17,7 @@ from jobs.object_storage import ObjectStorage
 from jobs.target import PENDING, PREVIEW_FILE, PRIVATE, TargetError, target_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
     from contextlib import AbstractContextManager
 
 __all__ = [
@@ -114,8 +114,8 @@ class Storage(Protocol):
     def sweep(self) -> None:
         """Delete what crashed tasks left behind; only under the lock, where there is one."""
 
-    def remove_pending(self) -> None:
-        """Delete what is left of the pending files once the data set is finished."""
+    def remove_pending(self, keep: Container[str] = ()) -> None:
+        """Delete the pending files but for those to keep, named as they are to be."""
 
     def lock(self) -> AbstractContextManager[None]:
         """Keep other runs out for as long as the block runs, where `has_lock`.

@@ -126,7 +126,8 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
         request = JobRequest(
             kind="generate",
             spec_json=spec.model_dump_json(),
-            submission_id=plan.job_id(spec.out),
+            # A plain job that runs does not look for damage.
+            submission_id=plan.job_id(spec.out) + ("-repair" if spec.repair else ""),
             attach_to_succeeded=False,
         )
         before = read_records(storage, plan)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from jobs import render_evaluation as render
 from jobs.findings import LogFilter
 from jobs.local import interrupt_on_sigterm
 from jobs.measure import plan_parts
+from jobs.progress import say
 from jobs.remote import JobRequest
 from jobs.report import PAGE_FILE, write_report
 from jobs.submit import pass_on, print_result, submit_job
@@ -88,7 +90,8 @@ def _on_cluster(address: str, spec: EvaluateSpec, options: RunOptions) -> Findin
     """Return what a job found; None where it was not waited for.
 
     An evaluation is a function of its spec, which names its inputs by content, and of the code. So a job of
-    the same id that has succeeded is the answer: `--no-wait` now, the same command later for the result.
+    the same id that has succeeded is the answer: `--no-wait` now, the same command later for the result. Its log may be
+    gone by then, with the node it ran on: then the job is run again.
     """
     text = spec.model_dump_json()
     identity = hashlib.sha256(f"{text} {code_digest()}".encode()).hexdigest()[:16]
@@ -96,6 +99,10 @@ def _on_cluster(address: str, spec: EvaluateSpec, options: RunOptions) -> Findin
     log = LogFilter(pass_on)
     if not submit_job(address, request, options, log):
         return None
+    log.flush()
+    if log.result is None:
+        say("the job has succeeded, but its log is gone, and the result with it: it is run again")
+        submit_job(address, replace(request, attach_to_succeeded=False), options, log)
     found: Findings = log.finish()
     return found
 

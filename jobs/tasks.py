@@ -8,16 +8,17 @@ import socket
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ray
 
-from ganmodel.device import choose_precision, cpu_flags
+from ganmodel.device import choose_precision, configure_tensorflow, cpu_flags
 from jobs.progress import Note
 from jobs.specs import EvaluateSpec, ExtractorsSpec, GenerateSpec, TrainSpec
 
 if TYPE_CHECKING:
     from ganmodel.checkpoint import Resume
+    from ganmodel.config import Precision
     from jobs.manifest import ShardRecord
     from jobs.measure import Part
 
@@ -162,6 +163,20 @@ class ExtractorsWorker:
         return self._note
 
 
+class Beginning(NamedTuple):
+    """What the workers of a training must agree on, and may see differently.
+
+    Attributes:
+        step: of the checkpoint they begin at, 0 for a new run.
+        precision: where the spec leaves it to the device.
+        use_gpus: whether they compute on the GPUs they were given.
+    """
+
+    step: int
+    precision: Precision
+    use_gpus: bool
+
+
 @ray.remote(max_restarts=0, max_concurrency=2)
 class TrainWorker:
     """Trains in one thread while the other answers how far it is and takes the request to stop."""
@@ -177,19 +192,27 @@ class TrainWorker:
             probe.bind(("", 0))
             return f"{ray.util.get_node_ip_address()}:{probe.getsockname()[1]}"
 
-    def last_step(self) -> int:
-        """Return the step of the last checkpoint that this worker sees, 0 where there is none."""
+    def seen_gpus(self) -> int:
+        """Return how many GPUs TensorFlow sees; 0 where Ray has given this worker none."""
+        return len(configure_tensorflow().config.list_physical_devices("GPU")) if ray.get_gpu_ids() else 0
+
+    def beginning(self, resume: Resume, use_gpus: bool) -> Beginning:
+        """Return how this worker would begin; a run that goes on keeps its precision, whatever the device."""
         from ganmodel.checkpoint import CheckpointStore
 
-        return max(CheckpointStore(Path(self._spec.model_dir)).steps(), default=0)
+        store = CheckpointStore(Path(self._spec.model_dir))
+        step = 0 if resume == "fresh" else max(store.steps(), default=0)
+        old = store.config() if step else None
+        chosen = choose_precision(has_gpu=use_gpus, flags=cpu_flags())
+        return Beginning(step, old.precision if old else chosen, use_gpus)
 
-    def train(self, tf_config: dict[str, Any] | None, resume: Resume, start: int) -> dict[str, Any]:
+    def train(self, tf_config: dict[str, Any] | None, resume: Resume, beginning: Beginning) -> dict[str, Any]:
         """Train until done or asked to stop.
 
         Args:
             tf_config: this worker's place in a group, as TensorFlow reads it from TF_CONFIG; None alone.
             resume: see `ganmodel.trainer.TrainOptions`.
-            start: the step all workers of the group begin at.
+            beginning: of all workers of the group.
 
         Returns:
             `TrainResult` as a dict.
@@ -201,14 +224,14 @@ class TrainWorker:
         from ganmodel.trainer import TrainOptions, run_training
 
         spec = self._spec
-        gpus = len(ray.get_gpu_ids())
+        gpus = len(ray.get_gpu_ids()) if beginning.use_gpus else 0
         training_set = spec.training_set()
-        config = spec.resolved(training_set, choose_precision(has_gpu=gpus > 0, flags=cpu_flags()))
+        config = spec.resolved(training_set, beginning.precision)
         options = TrainOptions(
             model_dir=Path(spec.model_dir),
             strategy=_strategy(spec, gpus, grouped=tf_config is not None),
             resume=resume,
-            start=start,
+            start=beginning.step,
             checkpoint_every_steps=spec.checkpoint_every_steps,
             use_gpus=gpus > 0,
             is_chief=tf_config is None or tf_config["task"]["index"] == 0,

@@ -6,16 +6,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import ClusterError, GangenError, Interrupted
-from jobs.fleet import alive_nodes, spreading
+from jobs.fleet import alive_nodes, spreading, unseen_gpus
 from jobs.losses import Losses, classify, losses_text, node_of
 from jobs.node_watch import NodeWatch
 from jobs.progress import Reporter, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from ganmodel.checkpoint import Resume
+    from jobs.fleet import Node
     from jobs.specs import TrainSpec
 
 POLL_S = 0.5
@@ -69,7 +70,7 @@ def train(spec: TrainSpec, connect: Callable[[], AbstractContextManager[None]]) 
     """
     losses, num_lost, resume = Losses(), 0, spec.resume
     with connect():
-        gpus = _gpus(spec)
+        gpus = _gpus(spec, alive_nodes())
         say(f"training on {spec.workers} worker(s), " + (f"{gpus} GPU(s) each" if gpus else "CPU only"))
         while True:
             try:
@@ -97,10 +98,11 @@ def _attempt(spec: TrainSpec, gpus: int, resume: Resume) -> dict[str, Any]:
     refs: list[Any] = []
     try:
         configs = _tf_configs(spec, workers)
-        # One worker says where all begin: on a shared folder each may see another last checkpoint.
-        start = 0 if resume == "fresh" else _result(workers[0].last_step.remote())
+        # One worker says where all begin: on a shared folder each may see another last checkpoint, and on CPUs of two
+        # types each would choose another precision.
+        beginning = _result(workers[0].beginning.remote(resume, _sees_gpus(spec, gpus, workers)))
         refs += [
-            worker.train.remote(config, resume, start)
+            worker.train.remote(config, resume, beginning)
             for worker, config in zip(workers, configs, strict=True)
         ]
         return _watch(workers, refs, spec.batch_size)
@@ -113,50 +115,81 @@ def _attempt(spec: TrainSpec, gpus: int, resume: Resume) -> dict[str, Any]:
         remove_placement_group(group)
 
 
-def _gpus(spec: TrainSpec) -> int:
+def _gpus(spec: TrainSpec, nodes: Sequence[Node]) -> int:
     """Return the GPUs of each worker."""
-    import ray
-
     if spec.placement.gpus is not None:
         return int(spec.placement.gpus)
+    bundle = _bundle(spec, 0)
     if spec.workers == 1 and spec.strategy in ("auto", "mirrored"):
         # One worker takes all the GPUs of the node that has most.
-        return max(int(node["Resources"].get("GPU", 0)) for node in ray.nodes() if node["Alive"])
-    return 1 if ray.cluster_resources().get("GPU", 0) >= spec.workers else 0
+        return max((int(node.resources.get("GPU", 0)) for node in nodes if node.room(bundle)), default=0)
+    return int(sum(node.room(_bundle(spec, 1)) for node in nodes) >= spec.workers)
+
+
+def _sees_gpus(spec: TrainSpec, gpus: int, workers: list[Any]) -> bool:
+    """Return whether the workers compute on their GPUs, which TensorFlow must see on each."""
+    if not gpus:
+        return False
+    asked = [worker.seen_gpus.remote() for worker in workers]
+    if all(_result(ref) for ref in asked):
+        return True
+    if spec.placement.gpus is not None:
+        raise unseen_gpus(spec.placement.gpus)
+    say("there are GPUs, but TensorFlow does not see them: training on CPUs; see gangen[gpu]")
+    return False
+
+
+def _bundle(spec: TrainSpec, gpus: int) -> dict[str, float]:
+    """Return what a worker takes of its node."""
+    need = {"CPU": spec.placement.cpus or 1.0, "GPU": float(gpus), **dict(spec.placement.resources)}
+    return {name: amount for name, amount in need.items() if amount}
 
 
 def _start(spec: TrainSpec, gpus: int) -> tuple[Any, list[Any]]:
     """Start the workers, all or none, spread over the nodes; return their placement group and their handles."""
-    import ray
-    from ray.util.placement_group import placement_group
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
     from jobs.tasks import TrainWorker
 
-    cpus = spec.placement.cpus or 1.0
-    bundle = {"CPU": cpus, **({"GPU": float(gpus)} if gpus else {}), **dict(spec.placement.resources)}
-    strategy = spreading(bundle, spec.workers, alive_nodes())
-    if spec.workers > 1:
-        words = {"STRICT_SPREAD": "each on a node of its own", "SPREAD": "on fewer nodes than workers"}
-        say(f"placing {spec.workers} workers {words[strategy]} ({strategy})")
-    group = placement_group([bundle] * spec.workers, strategy=strategy)
-    # A node that the autoscaler starts takes minutes; how long is too long is the user's to say.
-    while not group.wait(timeout_seconds=ROOM_NOTICE_S):
-        have = {k: v for k, v in ray.cluster_resources().items() if k in ("CPU", "GPU")}
-        say(
-            f"waiting for room for {spec.workers} worker(s) with {cpus:g} CPU and {gpus} GPU(s) each; the cluster has "
-            f"{have}. "
-            "If it cannot grow, stop and ask for fewer with --workers or --gpus-per-worker"
-        )
+    bundle = _bundle(spec, gpus)
+    group = _place(spec.workers, bundle)
     return group, [
         TrainWorker.options(  # type: ignore[attr-defined]
-            num_cpus=cpus,
+            num_cpus=bundle["CPU"],
             num_gpus=gpus,
             resources=dict(spec.placement.resources),
             scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=i),
         ).remote(spec.model_dump_json())
         for i in range(spec.workers)
     ]
+
+
+def _place(workers: int, bundle: dict[str, float]) -> Any:
+    """Return the placement group of the workers, once the cluster has room for all of them."""
+    import ray
+    from ray.util.placement_group import placement_group, remove_placement_group
+
+    words = {"STRICT_SPREAD": "each on a node of its own", "SPREAD": "on fewer nodes than workers"}
+    strategy: str = ""
+    group: Any = None
+    while True:
+        # Asked again: a group that wants a node each would wait for ever where one has gone for good.
+        fitting = spreading(bundle, workers, alive_nodes())
+        if fitting != strategy:
+            if group:
+                remove_placement_group(group)
+            strategy, group = fitting, placement_group([bundle] * workers, strategy=fitting)
+            if workers > 1:
+                say(f"placing {workers} workers {words[strategy]} ({strategy})")
+        # A node that the autoscaler starts takes minutes; how long is too long is the user's to say.
+        if group.wait(timeout_seconds=ROOM_NOTICE_S):
+            return group
+        have = {k: v for k, v in ray.cluster_resources().items() if k in ("CPU", "GPU")}
+        say(
+            f"waiting for room for {workers} worker(s) with {bundle['CPU']:g} CPU and {bundle.get('GPU', 0):g} GPU(s) "
+            f"each; the cluster has {have}. "
+            "If it cannot grow, stop and ask for fewer with --workers or --gpus-per-worker"
+        )
 
 
 def _tf_configs(spec: TrainSpec, workers: list[Any]) -> list[dict[str, Any] | None]:

@@ -6,7 +6,6 @@ something is wrong with a file, that shard is read in full in any case, to name 
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 import time
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from ganmodel.errors import DataError
 from jobs.check_files import check_footer, check_listing, check_manifest, check_metadata
 from jobs.check_shard import ShardChecker
 from jobs.faults import Fault
-from jobs.label_store import label_names, labels_name, labels_of
+from jobs.label_store import label_names, labels_name, labels_of, stored_sha256
 from jobs.manifest import ShardRecord, read_manifest
 from jobs.plan import Plan
 from jobs.plan_files import PLAN_FILE, commit_name
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from jobs.manifest import Manifest, UnreadableManifest
     from jobs.regenerate import Regenerated
     from jobs.storage import Storage
-
-_PIECE = 1 << 24
 
 
 @dataclass(slots=True)
@@ -190,11 +187,10 @@ def check_label_files(storage: Storage, manifest: Manifest) -> Iterator[Fault]:
     """Yield the files of labels that are not what the plan names, which are read whole."""
     parts = zip(manifest.spec.label_parts, manifest.spec.segments, strict=False)
     for segment, (part, (first, end)) in enumerate(parts):
-        hasher, name = hashlib.sha256(), labels_name(segment)
+        name = labels_name(segment)
         try:
-            for start in range(0, end - first, _PIECE):
-                hasher.update(storage.read_range(name, start, min(_PIECE, end - first - start)))
+            found = stored_sha256(storage, name, end - first)
         except FileNotFoundError:
             continue  # The listing has told.
-        if hasher.hexdigest() != part.sha256:
+        if found != part.sha256:
             yield Fault(kind="metadata", what="the labels are not those that the plan names", file=name)

@@ -32,6 +32,9 @@ ROW_GROUP_ROWS = 10_000
 _IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _MAX_DATA_BYTES = 2**31 - 1
 
+_DAMAGE = (pa.ArrowException, LookupError, TypeError, ValueError, AttributeError, OverflowError, OSError)
+"""What pyarrow raises for damaged files: for a footer with one bit flipped, any of these."""
+
 
 def file_name(_dataset_name: str, split: str, shard: int) -> str:
     """Return a shard's path within the data set.
@@ -153,8 +156,8 @@ def count_rows(path: Path) -> int:
     """
     try:
         return int(pq.read_metadata(path).num_rows)
-    except pa.ArrowInvalid as err:
-        raise DamagedFile(f"{path}: is no whole Parquet file ({err}); check the disk") from err
+    except _DAMAGE as err:
+        raise DamagedFile(f"{path}: is no whole Parquet file ({_text(err)}); check the disk") from err
 
 
 def read_rows(path: Path, *, image_encoding: ImageEncoding, first_row: int) -> Iterator[EncodedRows]:
@@ -170,14 +173,18 @@ def read_rows(path: Path, *, image_encoding: ImageEncoding, first_row: int) -> I
             for batch in file.iter_batches(READ_ROWS, columns=["image", "label", "index"]):
                 index = batch.column("index").to_numpy()
                 if not np.array_equal(index, np.arange(row, row + len(index))):
-                    raise DamagedFile(
-                        f"{path}: expected rows {row:,} and on, the index column tells others",
-                        row - first_row,
-                    )
+                    break
                 yield _encoded(batch, row, head)
                 row += len(index)
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as err:
-        raise DamagedFile(f"{path}: cannot be read ({' '.join(str(err).split())}); check the disk") from err
+            else:
+                return
+    except _DAMAGE as err:
+        raise DamagedFile(f"{path}: cannot be read ({_text(err)}); check the disk") from err
+    raise DamagedFile(f"{path}: expected rows {row:,} and on, the index column tells others", row - first_row)
+
+
+def _text(err: Exception) -> str:
+    return " ".join(str(err).split())
 
 
 def _encoded(batch: pa.RecordBatch, first_row: int, head: int) -> EncodedRows:

@@ -46,7 +46,8 @@ def test_hosts_are_machines_of_their_own_that_can_be_cut_off_and_killed():
 
 
 HOLD = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell ignores it for what it puts in the background.
 from hosts import Network
 with Network() as network:
     host = network.add("one")
@@ -85,7 +86,10 @@ def test_nothing_is_left(then, send):
         holder.stdin.flush()
         if send:
             holder.send_signal(send)
-        holder.wait(timeout=60)
+        try:
+            holder.wait(timeout=60)
+        finally:
+            holder.kill()
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
     wait_until(lambda: not (spaces & networks()), 10, "the networks are gone")

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.tables import tables
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -18,3 +20,18 @@ def test_every_benchmark_finds_what_it_imports():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
     assert found.returncode == 0, found.stderr
+
+
+def test_the_report_tells_machines_precisions_and_every_part_that_was_run():
+    run = {
+        "count": 1000, "workers": 2, "precision": "bfloat16", "seconds": 3.0, "rows_per_s": 500.0,
+        "bytes_a_row": {"parquet": 340.0}, "driver_peak_bytes": 2e8, "worker_peak_bytes": 9e8,
+    }  # fmt: skip
+    report = {
+        "machines": {"scaling": {"cpu": "a", "cores": 2}, "start-up": {"cpu": "a", "cores": 2}},
+        "parts": {"scaling": [run], "start-up": {"all": {"gangen --help": [0.1, 0.3, 0.2]}}},
+    }
+    text = tables(report)
+    assert text.count("cpu a, cores 2") == 1
+    assert "| 1,000 | 2 | bfloat16 | 3.0 | 500 | 340 | 200 | 900 |" in text
+    assert "| gangen --help | 0.20 | 0.10 to 0.30 |" in text

@@ -15,6 +15,8 @@ from ray.autoscaler._private.local.config import get_state_path
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.scripts.scripts import start
 
+from jobs import job_facts
+
 ROOT = Path(__file__).parents[2]
 CLUSTER = ROOT / "cluster.yaml"
 TEXT = CLUSTER.read_text()
@@ -55,6 +57,10 @@ def check_node_types(config: dict[str, Any]) -> None:
     assert any(is_spot(node) and node["min_workers"] == 0 for node in types.values() if node not in gpus), (
         "no spot"
     )
+    for node in types.values():
+        assert (job_facts.SPOT.items() <= node.get("labels", {}).items()) == is_spot(node), (
+            "drivers take a spot node for one that stays"
+        )
     assert config["max_workers"] == sum(node["max_workers"] for node in types.values()), "a type cannot grow"
 
 
@@ -144,6 +150,11 @@ BROKEN = {
     "no spot": (
         change("available_node_types.cpu_generation.node_config.InstanceMarketOptions", None),
         "no spot",
+    ),
+    "no label on spot": (change("available_node_types.cpu_generation.labels", None), "drivers take a spot"),
+    "a label of two words": (
+        change("available_node_types.cpu_generation.labels", {"ray.io/market-type": ["spot"]}),
+        "not of type 'string'",
     ),
     "too few workers": (change("max_workers", 3), "cannot grow"),
     "no token": (change("file_mounts", {}), "no token"),

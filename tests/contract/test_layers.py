@@ -77,6 +77,7 @@ LAYERS = (
     "jobs.check_files",
     "jobs.check_shard",
     "jobs.faults",
+    "jobs.begin",
     "jobs.finish",
     "jobs.card",
     "jobs.card_examples",

@@ -22,7 +22,8 @@ GPU_VARIABLE = "GANGEN_TEST_GPU"
 
 
 THROTTLED_VARIABLE = "GANGEN_TEST_THROTTLED"
-"""A folder; as many files as it holds, so many blocks are refused in the name of the storage."""
+"""A folder; as many files as it holds, so many blocks are refused in the name of the storage. Those whose names begin
+with `load` refuse a worker that starts."""
 
 
 class NoiseSampler(FakeSampler):
@@ -32,14 +33,19 @@ class NoiseSampler(FakeSampler):
         del model, threads, precision
         gpu = os.environ.get(GPU_VARIABLE, "")
         super().__init__(device=gpu if use_gpus and gpu else "CPU")
+        _refuse("load*")
 
     def draw(self, *arguments: Any, **options: Any) -> Any:
         time.sleep(float(os.environ.get(SECONDS_VARIABLE, "0")))
-        for refusal in Path(os.environ.get(THROTTLED_VARIABLE) or "/nowhere").glob("*"):
-            with suppress(FileNotFoundError):  # Another worker was first.
-                refusal.unlink()
-                raise Throttled("--out s3://noise: the store has been throttling us for too long")
+        _refuse("[0-9]*")
         return super().draw(*arguments, **options)
+
+
+def _refuse(names: str) -> None:
+    for refusal in Path(os.environ.get(THROTTLED_VARIABLE) or "/nowhere").glob(names):
+        with suppress(FileNotFoundError):  # Another worker was first.
+            refusal.unlink()
+            raise Throttled("--out s3://noise: the store has been throttling us for too long")
 
 
 def replace_sampler() -> None:

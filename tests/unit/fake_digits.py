@@ -10,12 +10,13 @@ import numpy as np
 
 from ganmodel.label_file import label_parts
 from ganmodel.latents import draw_block
+from jobs.begin import begin
 from jobs.dataset_spec import DatasetSpec
 from jobs.finish import finish
 from jobs.label_store import labels_of, store_labels
 from jobs.manifest import Manifest, read_manifest, read_records
 from jobs.plan import Plan
-from jobs.plan_files import check_plan, write_plan
+from jobs.plan_files import check_plan
 from jobs.repair import condemn, restore
 from jobs.shards import DrawnBlocks, ShardMaker
 from jobs.specs import GenerateSpec
@@ -78,7 +79,7 @@ def make_shards(spec: DatasetSpec, out: Any, *, labels_file: Any = None, skip: A
     storage, plan = open_storage(str(out)), Plan(spec)
     check_plan(storage, plan)
     storage.prepare()
-    write_plan(storage, plan)
+    begin(storage, plan)
     store_labels(spec, storage, labels_file and str(labels_file))
     job = GenerateSpec(dataset=spec, model="fake", out=str(out))
     maker = ShardMaker(plan, storage, DrawnBlocks(job, FakeSampler(digest=spec.model_digest)))

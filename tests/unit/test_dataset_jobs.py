@@ -34,9 +34,9 @@ from jobs.requests_generate import generate_spec, parse_splits
 from jobs.run_notes import RunFigures, read_notes, write_notes
 from jobs.specs import GenerateSpec, Placement
 from jobs.status import status
-from jobs.storage import open_storage
+from jobs.storage import PENDING, open_storage
 from jobs.verify import finished_manifest, verify
-from tests.unit.fake_digits import dataset_spec, make_dataset, make_shards
+from tests.unit.fake_digits import dataset_spec, make_dataset, make_shards, with_labels
 
 SPLITS = (("train", 750_000), ("test", 250_000))
 
@@ -99,6 +99,51 @@ def test_an_extension_that_was_cut_off_leaves_the_old_data_set_whole_for_readers
     make_dataset(tmp_path, count=5000, shard_rows=1000, extended_at=(2000,))
     after = files(tmp_path)
     assert {name: after[name] for name in before} == before
+
+
+def test_a_given_up_extension_does_not_open_a_finished_data_set_to_another_plan(tmp_path):
+    made = make_dataset(tmp_path, count=2000, shard_rows=1000)
+    make_shards(dataset_spec(count=5000, shard_rows=1000, extended_at=(2000,)), tmp_path, skip=range(5))
+    before = files(tmp_path)
+    for other in ({"count": 3000, "seed": 1}, {"count": 3000}, {"count": 6000, "extended_at": (3000,)}):
+        spec = dataset_spec(shard_rows=1000, **other)
+        with pytest.raises(CommitConflict, match="holds another data set"):
+            make_shards(spec, tmp_path)
+    with pytest.raises(CommitConflict, match=r"holds another data set \(seed: 0 there, 1 asked\)"):
+        read_manifest(open_storage(str(tmp_path)), Plan(dataset_spec(count=2000, shard_rows=1000, seed=1)))
+    assert files(tmp_path) == before
+    make_shards(made.spec, tmp_path)
+    make_dataset(tmp_path, count=3000, shard_rows=1000, extended_at=(2000,))
+
+
+def test_what_a_given_up_plan_left_is_in_no_other_data_set(tmp_path):
+    """Its labels, and a shard that was published and never committed."""
+    out, labels = tmp_path / "out", tmp_path / "labels.txt"
+    for label, left in (("3", "data/train-00004.parquet"), ("5", "data/train-00001.parquet")):
+        labels.write_text(f"{label}\n" * 2000)
+        spec = with_labels(dataset_spec(count=2000, shard_rows=1000, formats=("parquet",)), labels)
+        make_shards(spec, out, labels_file=labels, skip=range(2))
+        leave_pending(out, left)
+    labels.write_text("7\n" * 2000)
+    made = make_dataset(out, labels_file=labels, count=2000, shard_rows=1000, formats=("parquet",))
+    assert made.label_counts == {7: 2000}
+    labels.write_text("7\n" * 2000 + "8\n" * 3000)
+    spec = with_labels(
+        dataset_spec(count=5000, shard_rows=1000, formats=("parquet",), extended_at=(2000,)), labels
+    )
+    make_shards(spec, out, labels_file=labels, skip=range(5))
+    leave_pending(out, "data/train-00004.parquet")
+    labels.write_text("7\n" * 2000 + "9\n" * 1000)
+    changes = {"count": 3000, "shard_rows": 1000, "formats": ("parquet",), "extended_at": (2000,)}
+    made = make_dataset(out, labels_file=labels, **changes)
+    assert made.label_counts == {7: 2000, 9: 1000}
+    assert verify(open_storage(str(out)), made, full=True).faults == []
+
+
+def leave_pending(out, name):
+    path = out / PENDING / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"half")
 
 
 def test_what_is_not_finished_is_not_extended(tmp_path):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from jobs.plan_files import MANIFEST_FILE
 from jobs.specs import GenerateSpec
-from jobs.storage import PENDING, open_storage
+from jobs.storage import PENDING, PRIVATE, open_storage
 from tests.unit.fake_digits import dataset_spec
 
 pytestmark = pytest.mark.slow
@@ -53,7 +53,7 @@ def drive(place: str, changes: dict[str, Any], step: int = 0) -> subprocess.Pope
 
 
 def finish(place: str, changes: dict[str, Any]) -> dict[str, Any]:
-    """Run to the end; return the manifest but for how long everything took."""
+    """Run to the end; return the manifest but for how long everything took, and the names of all files."""
     process = drive(place, changes)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
@@ -66,7 +66,7 @@ def finish(place: str, changes: dict[str, Any]) -> dict[str, Any]:
     for shard in manifest["shards"]:
         del shard["seconds"]
         assert all(sizes[file["name"]] == file["size_bytes"] for file in shard["files"].values())
-    return dict(manifest)
+    return manifest | {"files": sorted(name for name in sizes if not name.startswith(PRIVATE))}
 
 
 @RELAXED

@@ -42,7 +42,7 @@ def commit(shards: int, out: Path) -> GenerateSpec:
             seconds={"sample": 0.1, "encode": 0.02, "write": 0.01, "check": 0.01},
         )  # fmt: skip
         (out / commit_name(task.index)).write_text(to_json(record))
-    return GenerateSpec(dataset=spec, model="noise", out=str(out), workers=1)
+    return GenerateSpec(dataset=spec, model="noise", out=str(out))
 
 
 def peak_bytes(command: list[str]) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from ganmodel.errors import CommitConflict
 from jobs.storage import PENDING, Storage, open_storage
+from jobs.target import TEMPORARY
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -138,7 +140,8 @@ def test_files_of_others_are_seen_and_ours_are_not_taken_for_them(storage: Stora
 def test_files_of_others_occupy_a_place(place: str) -> None:
     storage = open_storage(place)
     assert not storage.is_occupied()
-    storage.write_whole("thesis.txt", "words")
+    around, _, name = place.rpartition("/")
+    open_storage(around).write_whole(f"{name}/thesis.txt", "words")
     assert storage.is_occupied()
 
 
@@ -148,5 +151,21 @@ def test_what_is_pending_can_be_removed_and_what_is_revealed_stays(storage: Stor
     publish(storage, "data/b.bin", b"late")
     storage.sweep()
     assert storage.size("data/b.bin") == 4
+    publish(storage, "data/c.bin", b"last")
+    storage.remove_pending(keep={"data/c.bin"})
+    assert (storage.size("data/b.bin"), storage.size("data/c.bin")) == (None, 4)
     storage.remove_pending()
     assert storage.sizes() == {"data/a.bin": 4}
+
+
+def test_a_small_file_is_built_where_a_killed_run_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, seen = open_storage(str(tmp_path)), []
+    monkeypatch.setattr(os, "fsync", lambda _: seen.append(list(storage.sizes())))
+    storage.write_whole("tfds/dataset_info.json", "{}")
+    storage.create_once(".gangen/manifest.json", "{}")
+    assert len(seen) >= 2
+    half_made = {name for names in seen for name in names} - set(storage.sizes())
+    assert len(half_made) == 2
+    assert all(name.startswith(TEMPORARY) for name in half_made)

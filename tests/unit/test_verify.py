@@ -394,6 +394,8 @@ def test_repair_refuses_what_comes_out_otherwise(dataset):
     before = file_sha256(dataset / PARQUET)
     with pytest.raises(CommitConflict, match="shard 2 made again is not what the manifest says"):
         remake(dataset, FakeSampler(noise=1))
+    with pytest.raises(CommitConflict, match=r"where it was made \(device CPU then, GPU now\)"):
+        remake(dataset, FakeSampler(noise=1, device="GPU"))
     assert file_sha256(dataset / PARQUET) == before
     remake(dataset)
     assert check(dataset).faults == []

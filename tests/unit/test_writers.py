@@ -8,6 +8,7 @@ import io
 import json
 import resource
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -24,7 +25,7 @@ from ganmodel.png import decode_png_batch, encode_png
 from jobs.card import CardFacts, SplitFacts, render_card
 from jobs.tfds_metadata import TfdsDataset, TfdsSplit, render_metadata
 from jobs.writers import FORMATS, format_of, warm_up
-from jobs.writers.encode import PGM_HEADER, EncodedRows, decode_rows, encode_rows
+from jobs.writers.encode import PGM_HEADER, DamagedFile, EncodedRows, decode_rows, encode_rows
 from jobs.writers.parquet import ROW_GROUP_ROWS
 
 GOLDEN_RECORD = (
@@ -296,6 +297,26 @@ def test_parquet_memory_is_flat_in_the_number_of_rows(tmp_path):
             held.append(pa.total_allocated_bytes() - before)
     writer.close()
     assert held[2] <= held[0] + 100_000
+
+
+def test_a_bit_flipped_anywhere_in_a_parquet_footer_is_harmless_or_told(tmp_path):
+    path, kind = tmp_path / "shard", FORMATS["parquet"]
+
+    def read(path):
+        return list(kind.read(path, image_encoding="png", first_row=0))
+
+    write(path, "parquet", "png", [20])
+    whole = path.read_bytes()
+    start = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    told = 0
+    for place in range(start, len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        for look in (kind.count_rows, read):
+            with suppress(DamagedFile):
+                look(path)
+                continue
+            told += 1
+    assert told > 100
 
 
 def test_parquet_carries_huggingface_types_in_every_shard_alike(tmp_path):

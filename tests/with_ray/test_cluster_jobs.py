@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.journal import EVENTS
 from jobs.plan_files import MANIFEST_FILE, commit_name
 from jobs.remote import JobsClient
 
@@ -167,3 +168,5 @@ def test_a_command_inside_a_job_works_on_the_cluster_around_it(cluster, tmp_path
     assert followed.returncode == 0, followed.stdout + followed.stderr
     assert json.loads((out / MANIFEST_FILE).read_text())["num_rows"] == 1000
     assert client.facts(job).is_ours is False
+    told = [json.loads(line) for part in (out / EVENTS).iterdir() for line in part.read_text().splitlines()]
+    assert {event["job"] for event in told} == {job}, "events and metrics are of the job that jobs shows"

@@ -7,9 +7,11 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ganmodel.errors import ClusterError
 from jobs import driver
 from jobs.journal import EVENTS
 from jobs.manifest import Manifest
@@ -17,6 +19,7 @@ from jobs.run_notes import read_notes
 from jobs.specs import GenerateSpec, Placement
 from jobs.storage import open_storage
 from jobs.target import Throttled
+from jobs.training import _place
 from tests.support.noise_workers import GPU_VARIABLE, SECONDS_VARIABLE, THROTTLED_VARIABLE
 from tests.unit.fake_digits import dataset_spec, make_dataset
 
@@ -206,6 +209,64 @@ def test_a_storage_that_throttles_puts_shards_off_and_one_that_never_stops_ends_
 
 
 @pytest.mark.slow
+def test_a_worker_that_a_throttled_store_does_not_let_start_is_replaced(generate, add_node, tmp_path):
+    plan = {"count": 4000, "shard_rows": 1000, "formats": ("parquet",)}
+    expected = make_dataset(tmp_path / "expected", **plan)
+    add_node(num_cpus=1)
+    refusals = tmp_path / "refusals"
+    refusals.mkdir()
+    for n in range(2):
+        (refusals / f"load-{n}").touch()
+    assert files(generate(tmp_path / "out", throttled=str(refusals), **plan)) == files(expected)
+    assert read_notes(open_storage(str(tmp_path / "out"))).losses == {"storage throttled": 2}
+    for n in range(100):
+        (refusals / f"load-{n}").touch()
+    with pytest.raises(Throttled, match="throttling us for too long"):
+        generate(tmp_path / "never", throttled=str(refusals), **plan)
+    assert len(list(refusals.iterdir())) == 96
+
+
+def test_a_group_that_waits_for_a_node_each_takes_one_where_the_other_goes(
+    add_node, nodes, monkeypatch, capsys
+):
+    import ray
+    from ray.util.placement_group import remove_placement_group
+
+    monkeypatch.setattr("jobs.training.ROOM_NOTICE_S", 1)
+    add_node(num_cpus=2)
+    busy = add_node(num_cpus=1, resources={"busy": 1})
+    ray.init(nodes.address, log_to_driver=False, logging_level="ERROR")
+    try:
+
+        @ray.remote(num_cpus=1, resources={"busy": 1})
+        class Busy:
+            def here(self) -> None:
+                pass
+
+        other = Busy.remote()
+        ray.get(other.here.remote())
+        groups: list[Any] = []
+        placing = threading.Thread(target=lambda: groups.append(_place(2, {"CPU": 1.0})), daemon=True)
+        placing.start()
+        told = ""
+
+        def is_waiting() -> bool:
+            nonlocal told
+            told += capsys.readouterr().err
+            return "waiting for room for 2 worker(s) with 1 CPU and 0 GPU(s) each" in told
+
+        wait_until(is_waiting)
+        assert "each on a node of its own (STRICT_SPREAD)" in told
+        nodes.remove_node(busy)
+        placing.join(30)
+        assert groups, "it waits for a node that is gone"
+        assert "on fewer nodes than workers (SPREAD)" in capsys.readouterr().err
+        remove_placement_group(groups[0])
+    finally:
+        ray.shutdown()
+
+
+@pytest.mark.slow
 def test_a_gpu_that_tensorflow_does_not_see_is_left_alone_unless_it_was_asked_for(
     generate, add_node, tmp_path, capsys
 ):
@@ -214,3 +275,6 @@ def test_a_gpu_that_tensorflow_does_not_see_is_left_alone_unless_it_was_asked_fo
     add_node(num_cpus=1, num_gpus=1)
     assert files(generate(tmp_path / "out", **plan)) == files(expected)
     assert "TensorFlow sees none on their nodes: drawing on CPUs" in capsys.readouterr().err
+    with pytest.raises(ClusterError, match=r"--gpus-per-worker 0.5: .*TensorFlow sees none.*gangen\[gpu\]"):
+        generate(tmp_path / "asked", placement=Placement(gpus=0.5), **plan)
+    assert committed(tmp_path / "asked") == 0

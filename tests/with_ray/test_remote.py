@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import socket
@@ -221,6 +223,80 @@ def test_the_address_that_was_given_wins_over_rays_variables(cluster, nobody, mo
 def test_a_job_nobody_knows_is_one_line(client):
     with pytest.raises(ClusterError, match="no job gangen-nobody on the Ray cluster"):
         client.follow("gangen-nobody", print)
+
+
+class Vanishing(BaseHTTPRequestHandler):
+    """A head that runs a job and tells of it, until the job's log has been asked for: then it swallows every byte."""
+
+    is_gone = threading.Event()
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if self.is_gone.is_set():
+            time.sleep(5)
+        elif self.path.endswith("/logs/tail"):
+            self._begin_stream(b"the first line\n")
+            self.is_gone.set()
+            time.sleep(5)
+        else:
+            self._answer(VERSIONS if self.path == "/api/version" else JOB)
+
+    def _answer(self, facts: dict[str, object]) -> None:
+        body = json.dumps(facts).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _begin_stream(self, text: bytes) -> None:
+        key = self.headers["Sec-WebSocket-Key"].encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key).digest()).decode())
+        self.end_headers()
+        self.wfile.write(bytes([0x81, len(text)]) + text)
+        self.wfile.flush()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+VERSIONS = {"version": "4", "ray_version": "2.60.0", "ray_commit": ""}
+JOB = {
+    "type": "SUBMISSION",
+    "submission_id": "gangen-lost",
+    "status": "RUNNING",
+    "entrypoint": "",
+    "message": "running",
+}
+
+
+def test_a_head_that_falls_silent_under_an_open_stream_is_given_up(monkeypatch):
+    monkeypatch.setattr("jobs.remote.POLL_S", 0.1)
+    monkeypatch.setattr("jobs.remote.LOST_AFTER_S", 1.0)
+    monkeypatch.setattr("jobs.dashboard.ANSWER_S", 0.3)
+    pieces: list[str] = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Vanishing) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        client = JobsClient(f"http://127.0.0.1:{server.server_address[1]}", {"HOME": "/nonexistent"})
+        ends: list[BaseException] = []
+
+        def follow() -> None:
+            try:
+                client.follow("gangen-lost", pieces.append)
+            except ClusterError as err:
+                ends.append(err)
+
+        following = threading.Thread(target=follow, daemon=True)
+        following.start()
+        following.join(20)
+        server.shutdown()
+        assert not following.is_alive(), "the client waits for ever"
+    assert pieces == ["the first line\n"]
+    assert str(ends[0]).endswith("the job gangen-lost may still be running")
 
 
 class cut_streams:  # noqa: N801 - used as a function

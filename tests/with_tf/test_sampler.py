@@ -125,7 +125,7 @@ def test_all_draws_go_through_one_traced_graph(sampler):
 
 def test_what_pixels_depend_on_is_recorded(sampler):
     facts = sampler.device_facts()
-    assert set(facts) == {"device", "machine", "instruction_set", "tensorflow", "keras", "numpy"}
+    assert set(facts) == {"device", "machine", "instruction_set", "tensorflow", "keras", "numpy", "drawing"}
     assert all(facts.values())
 
 
