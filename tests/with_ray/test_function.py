@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +94,20 @@ def test_ray_data_gets_the_rows_and_their_numbers(monkeypatch: pytest.MonkeyPatc
     assert images.dtype == np.uint8
     np.testing.assert_array_equal(images[order], digits[700:2500][0])
     np.testing.assert_array_equal(labels[order], digits[700:2500][1])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize(("asked", "most"), [(None, 3), (2, 2)])
+def test_ray_data_has_as_many_actors_as_there_are_cores_though_ray_was_not_there(monkeypatch, asked, most) -> None:
+    import ray
+
+    own = partial(ray.init, num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    monkeypatch.setattr(ray, "init", own)
+    pools, pool = [], ray.data.ActorPoolStrategy
+    monkeypatch.setattr(ray.data, "ActorPoolStrategy", lambda **sizes: pools.append(sizes) or pool(**sizes))
+    try:
+        DigitFunction.pretrained().as_ray_dataset(10_000, actors=asked)
+    finally:
+        ray.shutdown()
+    assert [sizes["max_size"] for sizes in pools] == [most]
