@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -18,3 +20,21 @@ def test_every_benchmark_finds_what_it_imports():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
     assert found.returncode == 0, found.stderr
+
+
+def test_a_block_that_is_kept_was_drawn_before_the_clock_starts(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import function
+
+    class Digits:
+        reads = 0
+
+        def __getitem__(self, rows):
+            self.reads += 1
+            return None, np.zeros(rows.stop - rows.start)
+
+    digits = Digits()
+    timed = function.ways(digits, 3000, None)["digits[i:j], kept"](5000)
+    assert digits.reads == 1
+    assert timed() == 3000
+    assert digits.reads == 4

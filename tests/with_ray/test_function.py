@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from functools import partial
@@ -99,10 +100,14 @@ def test_ray_data_gets_the_rows_and_their_numbers(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize(("asked", "most"), [(None, 3), (2, 2)])
-def test_ray_data_has_as_many_actors_as_there_are_cores_though_ray_was_not_there(monkeypatch, asked, most) -> None:
+def test_ray_data_has_as_many_actors_as_there_are_cores_though_ray_was_not_there(
+    monkeypatch, asked, most
+) -> None:
     import ray
 
-    own = partial(ray.init, num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    own = partial(
+        ray.init, "local", num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+    )
     monkeypatch.setattr(ray, "init", own)
     pools, pool = [], ray.data.ActorPoolStrategy
     monkeypatch.setattr(ray.data, "ActorPoolStrategy", lambda **sizes: pools.append(sizes) or pool(**sizes))
@@ -111,3 +116,17 @@ def test_ray_data_has_as_many_actors_as_there_are_cores_though_ray_was_not_there
     finally:
         ray.shutdown()
     assert [sizes["max_size"] for sizes in pools] == [most]
+
+
+@pytest.mark.slow
+def test_the_benchmark_has_a_rate_for_every_adapter_that_is_there(tmp_path: Path) -> None:
+    root, report = Path(__file__).parents[2], tmp_path / "rates.json"
+    command = [sys.executable, str(root / "benchmarks/function.py"), "--rows", "1000", "--rounds", "1"]
+    done = subprocess.run(
+        [*command, "--json", str(report)], capture_output=True, text=True, timeout=300, check=False, cwd=root
+    )
+    assert done.returncode == 0, done.stderr
+    rates = json.loads(report.read_text())["rows_per_s"]
+    assert {"as_tf_dataset(256)", "as_ray_dataset"} <= set(rates)
+    assert ("as_torch_dataset(256)" in rates) != ("PyTorch is not installed" in done.stdout)
+    assert all(rate > 0 for rate in rates.values())
