@@ -71,20 +71,24 @@ def test_rows_in_a_browser_are_those_too_to_a_grey_level(written: str, tmp_path:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's own
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_ray_data_gets_the_rows_and_their_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+# On one core the actor takes it, and what tells it the blocks' numbers must not wait for it.
+@pytest.mark.parametrize(("cores", "actors"), [(2, 1), pytest.param(1, None, marks=pytest.mark.slow)])
+def test_ray_data_gets_the_rows_and_their_numbers(cores: int, actors: int | None) -> None:
     import ray
 
     digits = DigitFunction.pretrained(seed=SEED)
     root = str(Path(__file__).parents[2])
     ray.init(
-        num_cpus=2,
+        "local",
+        num_cpus=cores,
         include_dashboard=False,
         log_to_driver=False,
         logging_level="ERROR",
         runtime_env={"env_vars": {"PYTHONPATH": root, "TF_CPP_MIN_LOG_LEVEL": "3"}},
     )
     try:
-        batches = list(digits.as_ray_dataset(1800, first_row=700, actors=1).iter_batches(batch_size=None))
+        rows = digits.as_ray_dataset(1800, first_row=700, actors=actors)
+        batches = list(rows.iter_batches(batch_size=None))
     finally:
         ray.shutdown()
     index = np.concatenate([batch["index"] for batch in batches])
