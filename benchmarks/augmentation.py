@@ -122,9 +122,8 @@ def own_generator(run: Run, real: TrainingSet, options: argparse.Namespace) -> s
 
     if read_model(PRETRAINED).training["config"]["dataset_digest"] == real.digest():
         return PRETRAINED
-    folder = (
-        options.out / "generators" / f"{run.preset}-{run.size}-seed-{run.seed}-steps-{run.generator_steps}"
-    )
+    name = f"{run.dataset}-{run.preset}-{run.size}-seed-{run.seed}-steps-{run.generator_steps}"
+    folder = options.out / "generators" / name
     if (folder / "model.json").is_file():
         return str(folder)
     preset = find_preset(options.preset)

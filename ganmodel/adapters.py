@@ -78,14 +78,19 @@ def ray_dataset(read: Callable[[int, int], Batch], first_row: int, count: int, a
         read: returns rows [first, end); travels to the actors.
         first_row: of the data set.
         count: rows.
-        actors: how many may draw, one core each; None takes as many as there are cores.
+        actors: how many may draw, one core each; None takes as many as Ray has cores.
     """
     import ray
+    from ray.data._internal.datasource.range_datasource import RangeDatasource
 
+    if not ray.is_initialized():
+        ray.init()  # as Ray Data would later; only now is it known how many cores there are
     end_row = first_row + count
     blocks = -(-end_row // BLOCK_ROWS) - first_row // BLOCK_ROWS
-    most = actors or int(ray.cluster_resources().get("CPU", 1)) if ray.is_initialized() else actors or 1
-    return ray.data.range(blocks).map_batches(
+    most = actors or int(ray.cluster_resources().get("CPU", 1))
+    # `ray.data.range` asks a core a task, and would wait for ever where actors have taken all of them.
+    numbers = RangeDatasource(n=blocks, block_format="arrow", column_name="id")
+    return ray.data.read_datasource(numbers, num_cpus=0).map_batches(
         _BlockReader,
         fn_constructor_args=(read, first_row, end_row),
         batch_size=1,

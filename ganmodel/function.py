@@ -207,7 +207,8 @@ class DigitFunction:
     def as_ray_dataset(self, count: int, *, first_row: int = 0, actors: int | None = None) -> Any:
         """Return a `ray.data.Dataset` of rows (image [28, 28] uint8, label int64, index int64), drawn by actors.
 
-        Ray's workers must find this package. Rows come in the order the actors finish; `index` tells which is which.
+        Starts Ray where it is not there. Ray's workers must find this package. Rows come in the order the actors
+        finish; `index` tells which is which.
 
         Args:
             count: rows.

@@ -52,12 +52,12 @@ const ZIGGURAT = (() => {
   let edge = 3.654152885361009;
   width[255] = edge / steps;
   height[255] = density(edge);
-  within[0] = ((edge * density(edge)) / LAYER_AREA) * steps;
+  within[0] = Math.round(((edge * density(edge)) / LAYER_AREA) * steps);
   width[0] = LAYER_AREA / density(edge) / steps;
   height[0] = 1;
   for (let i = 254; i > 0; i--) {
     const next = Math.sqrt(-2 * Math.log(LAYER_AREA / edge + density(edge)));
-    within[i + 1] = (next / edge) * steps;
+    within[i + 1] = Math.round((next / edge) * steps);
     width[i] = next / steps;
     height[i] = density(next);
     edge = next;
@@ -66,6 +66,8 @@ const ZIGGURAT = (() => {
   return { within, width, height };
 })();
 
+// NumPy's arithmetic, in float32 but for the exponential: a proposal that is taken here and not there shifts all that
+// follows in the block. Its log1p is the C library's, so that in the tail the two may differ by an ulp.
 function normal(next) {
   const uniform = () => (next() >>> 8) / 2 ** 24;
   for (;;) {
@@ -76,13 +78,15 @@ function normal(next) {
     if (size < ZIGGURAT.within[layer]) return x;
     if (layer > 0) {
       const [above, below] = [ZIGGURAT.height[layer - 1], ZIGGURAT.height[layer]];
-      if ((above - below) * uniform() + below < Math.exp(-0.5 * x * x)) return x;
+      const level = Math.fround(Math.fround(Math.fround(above - below) * uniform()) + below);
+      if (level < Math.exp(-0.5 * x * x)) return x;
       continue;
     }
     for (;;) {
       const beyond = Math.fround(INVERSE_TAIL * -Math.fround(Math.log1p(-uniform())));
       const level = -Math.fround(Math.log1p(-uniform()));
-      if (2 * level > beyond * beyond) return Math.fround((size >>> 8) & 1 ? -(TAIL + beyond) : TAIL + beyond);
+      const x = Math.fround(TAIL + beyond);
+      if (2 * level > Math.fround(beyond * beyond)) return (size >>> 8) & 1 ? -x : x;
     }
   }
 }

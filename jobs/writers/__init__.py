@@ -76,10 +76,6 @@ class Format:
         """Names of a shard's files in its commit record: the format's own, or one a part as in `idx.labels`."""
         return tuple(f"{self.name}.{part}" for part in self.parts) or (self.name,)
 
-    def file_name(self, dataset_name: str, split: str, number: int) -> str:
-        """Return the path of the first of a shard's files within the data set."""
-        return self.file_names(dataset_name, split, number)[0]
-
     def stored_as(self, image_encoding: ImageEncoding) -> ImageEncoding:
         """Return how the format stores images of a data set whose encoding is `image_encoding`."""
         return "raw" if self.only_raw else image_encoding
@@ -91,7 +87,9 @@ def format_of(key: str) -> str:
 
 
 def warm_up(names: Iterable[str], image_encoding: ImageEncoding) -> None:
-    """Write and read back one blank row in each format, so that the loops are compiled before the first block is there.
+    """Write and read back blank rows in each format, so that the loops are compiled before the first block is there.
+
+    Also of images that may not be written, as are those from Ray's object store: Numba takes them for another type.
 
     Raises:
         OSError: there is no room for temporary files.
@@ -102,7 +100,10 @@ def warm_up(names: Iterable[str], image_encoding: ImageEncoding) -> None:
             paths = [Path(folder, key) for key in kind.keys]
             writer = kind.open(*paths, image_encoding=encoding, class_names=("0",))
             blank = np.zeros((1, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
-            writer.append(encode_rows(blank, np.zeros(1, np.int64), 0, encoding))
+            labels = np.zeros(1, np.int64)
+            writer.append(encode_rows(blank, labels, 0, encoding))
+            blank.flags.writeable = False
+            writer.append(encode_rows(blank, labels, 1, encoding))
             writer.close()
             kind.count_rows(*paths)
 

@@ -133,7 +133,7 @@ def count_rows(images_path: Path, labels_path: Path) -> int:
 def read_rows(
     images_path: Path, labels_path: Path, *, image_encoding: ImageEncoding, first_row: int
 ) -> Iterator[EncodedRows]:
-    """Yield the rows of a pair of files; see `jobs.writers.ReadShard`.
+    """Yield the rows of a pair of files; see `read` of `jobs.writers.Format`.
 
     Raises:
         DamagedFile: the files are damaged.

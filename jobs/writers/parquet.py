@@ -161,7 +161,7 @@ def count_rows(path: Path) -> int:
 
 
 def read_rows(path: Path, *, image_encoding: ImageEncoding, first_row: int) -> Iterator[EncodedRows]:
-    """Yield the rows of a file; see `jobs.writers.ReadShard`.
+    """Yield the rows of a file; see `read` of `jobs.writers.Format`.
 
     Raises:
         DamagedFile: the file is damaged, or its rows are others.

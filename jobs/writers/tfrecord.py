@@ -160,7 +160,7 @@ def _frames(path: Path) -> Iterator[tuple[mmap.mmap, int, int]]:
 
 
 def read_rows(path: Path, *, image_encoding: ImageEncoding, first_row: int) -> Iterator[EncodedRows]:
-    """Yield the rows of a file; see `jobs.writers.ReadShard`.
+    """Yield the rows of a file; see `read` of `jobs.writers.Format`.
 
     Raises:
         DamagedFile: the file is damaged, or its rows are others.

@@ -159,7 +159,7 @@ def count_rows(path: Path) -> int:
 
 
 def read_rows(path: Path, *, image_encoding: ImageEncoding, first_row: int) -> Iterator[EncodedRows]:
-    """Yield the rows of an archive; see `jobs.writers.ReadShard`.
+    """Yield the rows of an archive; see `read` of `jobs.writers.Format`.
 
     Raises:
         DamagedFile: the archive is damaged, or its rows are others.

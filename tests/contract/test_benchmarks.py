@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.tables import tables
 
 ROOT = Path(__file__).parents[2]
@@ -35,3 +37,21 @@ def test_the_report_tells_machines_precisions_and_every_part_that_was_run():
     assert text.count("cpu a, cores 2") == 1
     assert "| 1,000 | 2 | bfloat16 | 3.0 | 500 | 340 | 200 | 900 |" in text
     assert "| gangen --help | 0.20 | 0.10 to 0.30 |" in text
+
+
+def test_a_block_that_is_kept_was_drawn_before_the_clock_starts(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import function
+
+    class Digits:
+        reads = 0
+
+        def __getitem__(self, rows):
+            self.reads += 1
+            return None, np.zeros(rows.stop - rows.start)
+
+    digits = Digits()
+    timed = function.ways(digits, 3000, None)["digits[i:j], kept"](5000)
+    assert digits.reads == 1
+    assert timed() == 3000
+    assert digits.reads == 4

@@ -116,10 +116,10 @@ def test_images_of_another_shape_or_dtype_are_refused(images, encoding):
 
 
 def test_files_are_named_for_a_dataset_that_can_grow():
-    assert FORMATS["parquet"].file_name("gangen_mnist", "train", 42) == "data/train-00042.parquet"
-    name = FORMATS["tfrecord"].file_name("gangen_mnist", "train", 42)
+    assert FORMATS["parquet"].file_names("gangen_mnist", "train", 42) == ("data/train-00042.parquet",)
+    (name,) = FORMATS["tfrecord"].file_names("gangen_mnist", "train", 42)
     assert name == "tfds/gangen_mnist/1.0.0/gangen_mnist-train.tfrecord-00042"
-    assert FORMATS["webdataset"].file_name("gangen_mnist", "test", 42) == "webdataset/test-00042.tar"
+    assert FORMATS["webdataset"].file_names("gangen_mnist", "test", 42) == ("webdataset/test-00042.tar",)
 
 
 def test_idx_files_have_the_names_that_mnist_loaders_look_for_in_a_folder():
@@ -506,8 +506,41 @@ def test_writers_of_all_formats_warm_up_and_leave_nothing_behind(tmp_path, monke
         spied = replace(kind, count_rows=lambda *paths, count=count: counted.append(count(*paths)))
         monkeypatch.setitem(FORMATS, name, spied)
     warm_up(FORMATS, encoding)
-    assert counted == [1] * len(FORMATS)
+    assert counted == [2] * len(FORMATS)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("encoding", ["png", "raw"])
+def test_blocks_from_an_object_store_need_no_other_loops_than_those_warmed_up(run_python, encoding):
+    done = run_python(f"""
+import sys
+import tempfile
+from pathlib import Path
+import numpy as np
+from jobs.writers import FORMATS, encode_rows, warm_up
+
+warm_up(FORMATS, "{encoding}")
+from ganmodel import compiled, png_block
+from jobs.writers import tfrecord_block
+
+def compilations():
+    loops = [loop for module in (compiled, png_block, tfrecord_block) for loop in vars(module).values()]
+    return sum(len(loop.signatures) for loop in loops if hasattr(loop, "signatures"))
+
+before = compilations()
+images, labels = np.zeros((3, 28, 28), np.uint8), np.zeros(3, np.int32)
+for may_be_written in (True, False):
+    images.flags.writeable = labels.flags.writeable = may_be_written
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in FORMATS.values():
+            encoding = kind.stored_as("{encoding}")
+            paths = [Path(folder, key) for key in kind.keys]
+            writer = kind.open(*paths, image_encoding=encoding, class_names=("0",))
+            writer.append(encode_rows(images, labels, 0, encoding))
+            writer.close()
+sys.exit(f"{{before}} -> {{compilations()}}" if not before or compilations() != before else 0)
+""")
+    assert done.returncode == 0, done.stderr
 
 
 def test_writers_card_and_metadata_load_nothing_heavy(run_python):

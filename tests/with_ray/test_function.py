@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -69,20 +71,24 @@ def test_rows_in_a_browser_are_those_too_to_a_grey_level(written: str, tmp_path:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's own
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_ray_data_gets_the_rows_and_their_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+# On one core the actor takes it, and what tells it the blocks' numbers must not wait for it.
+@pytest.mark.parametrize(("cores", "actors"), [(2, 1), pytest.param(1, None, marks=pytest.mark.slow)])
+def test_ray_data_gets_the_rows_and_their_numbers(cores: int, actors: int | None) -> None:
     import ray
 
     digits = DigitFunction.pretrained(seed=SEED)
     root = str(Path(__file__).parents[2])
     ray.init(
-        num_cpus=2,
+        "local",
+        num_cpus=cores,
         include_dashboard=False,
         log_to_driver=False,
         logging_level="ERROR",
         runtime_env={"env_vars": {"PYTHONPATH": root, "TF_CPP_MIN_LOG_LEVEL": "3"}},
     )
     try:
-        batches = list(digits.as_ray_dataset(1800, first_row=700, actors=1).iter_batches(batch_size=None))
+        rows = digits.as_ray_dataset(1800, first_row=700, actors=actors)
+        batches = list(rows.iter_batches(batch_size=None))
     finally:
         ray.shutdown()
     index = np.concatenate([batch["index"] for batch in batches])
@@ -93,3 +99,38 @@ def test_ray_data_gets_the_rows_and_their_numbers(monkeypatch: pytest.MonkeyPatc
     assert images.dtype == np.uint8
     np.testing.assert_array_equal(images[order], digits[700:2500][0])
     np.testing.assert_array_equal(labels[order], digits[700:2500][1])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize(("asked", "most"), [(None, 3), (2, 2)])
+def test_ray_data_has_as_many_actors_as_there_are_cores_though_ray_was_not_there(
+    monkeypatch, asked, most
+) -> None:
+    import ray
+
+    own = partial(
+        ray.init, "local", num_cpus=3, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+    )
+    monkeypatch.setattr(ray, "init", own)
+    pools, pool = [], ray.data.ActorPoolStrategy
+    monkeypatch.setattr(ray.data, "ActorPoolStrategy", lambda **sizes: pools.append(sizes) or pool(**sizes))
+    try:
+        DigitFunction.pretrained().as_ray_dataset(10_000, actors=asked)
+    finally:
+        ray.shutdown()
+    assert [sizes["max_size"] for sizes in pools] == [most]
+
+
+@pytest.mark.slow
+def test_the_benchmark_has_a_rate_for_every_adapter_that_is_there(tmp_path: Path) -> None:
+    root, report = Path(__file__).parents[2], tmp_path / "rates.json"
+    command = [sys.executable, str(root / "benchmarks/function.py"), "--rows", "1000", "--rounds", "1"]
+    done = subprocess.run(
+        [*command, "--json", str(report)], capture_output=True, text=True, timeout=300, check=False, cwd=root
+    )
+    assert done.returncode == 0, done.stderr
+    rates = json.loads(report.read_text())["rows_per_s"]
+    assert {"as_tf_dataset(256)", "as_ray_dataset"} <= set(rates)
+    assert ("as_torch_dataset(256)" in rates) != ("PyTorch is not installed" in done.stdout)
+    assert all(rate > 0 for rate in rates.values())

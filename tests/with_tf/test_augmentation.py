@@ -49,7 +49,7 @@ def test_a_rerun_does_only_what_is_missing_and_draws_again(augmentation, monkeyp
         (10, "affine"), (10, "own+affine"), (1500, "affine"), (1500, "own+affine"),
     ]  # fmt: skip
     assert all(0 <= line["accuracy"] <= 1 for line in lines)
-    trained = read_model(str(tmp_path / "generators/tiny-10-seed-4-steps-2"))
+    trained = read_model(str(tmp_path / "generators/digits-tiny-10-seed-4-steps-2"))
     assert lines[1]["generator"] == trained.digest
     ten = stratified_subset(load_training_set("digits"), 10, seed=4)
     assert trained.training["config"]["dataset_digest"] == ten.digest()
@@ -102,6 +102,28 @@ def test_all_images_there_are_take_the_generator_that_ships_only_if_it_was_train
     known = Shipped({"config": {"dataset_digest": digits.digest()}})
     monkeypatch.setattr(augmentation, "read_model", lambda _: known)
     assert augmentation.own_generator(run, digits, None) == "pretrained"
+
+
+def test_a_generator_of_another_data_set_is_not_taken_for_its_own(augmentation, monkeypatch, tmp_path):
+    trained = []
+
+    def train(_config, _real, options):
+        trained.append(str(options.model_dir))
+        options.model_dir.mkdir(parents=True)
+        (options.model_dir / "model.json").write_text("{}")
+
+    monkeypatch.setattr("ganmodel.trainer.run_training", train)
+    folders = []
+    for dataset in ("mnist", "fashion_mnist", "mnist"):
+        options = augmentation.argparse.Namespace(
+            dataset=dataset, out=tmp_path, generator_steps=2, preset="tiny"
+        )
+        run = augmentation.Run(
+            dataset=dataset, size=300, arm="own", seed=0, classifier_steps=1, generator_steps=2, preset="tiny"
+        )
+        folders.append(augmentation.own_generator(run, grey(9, 0), options))
+    assert trained == folders[:2]
+    assert folders[0] == folders[2] != folders[1]
 
 
 def test_a_size_is_trained_for_as_many_steps_as_the_cas_takes_or_as_were_asked_for(augmentation):

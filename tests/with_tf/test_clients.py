@@ -147,7 +147,7 @@ def test_huggingface_takes_the_types_from_the_files_where_there_is_no_card(hf, d
 
 def test_huggingface_refuses_a_folder_that_lacks_a_shard(hf, dataset, tmp_path):
     root = shutil.copytree(dataset.root, tmp_path / "short")
-    (root / FORMATS["parquet"].file_name(NAME, "train", 1)).unlink()
+    (root / FORMATS["parquet"].file_names(NAME, "train", 1)[0]).unlink()
     with pytest.raises(hf.exceptions.NonMatchingSplitsSizesError):
         hf.load_dataset(str(root))
 

@@ -107,7 +107,11 @@ def test_many_digits_stay_within_a_grey_level(tab) -> None:
     assert images.std() > 50
 
 
-@pytest.mark.parametrize(("seed", "block", "classes"), [(0, 0, 10), (2**63 - 1, 2**53 - 1, 10), (5, 123, 7)])
+# Block 21 has a proposal that float64 would take, block 118 one that lies on the edge of its layer.
+@pytest.mark.parametrize(
+    ("seed", "block", "classes"),
+    [(0, 0, 10), (0, 21, 10), (0, 118, 10), (2**63 - 1, 2**53 - 1, 10), (5, 123, 7)],
+)
 def test_latents_and_labels_are_numpys_to_the_bit(tab, seed, block, classes) -> None:
     latents, labels = draw_block(seed, block, 64, parse_labels("balanced", classes))
     tab.evaluate(f"reader = rowReader(64, {classes}); 0")
@@ -118,7 +122,9 @@ def test_latents_and_labels_are_numpys_to_the_bit(tab, seed, block, classes) -> 
     rows = tab.evaluate(
         f"Array.from({{length: 1000}}, (_, i) => [...reader({seed}n, {1000 * block}n + BigInt(i)).hand])"
     )
-    np.testing.assert_array_equal(np.array(rows, np.float32), latents)
+    found_latents, tail = np.array(rows, np.float32), np.abs(latents) > 3.654
+    np.testing.assert_array_equal(found_latents[~tail], latents[~tail])
+    np.testing.assert_array_max_ulp(found_latents[tail], latents[tail], maxulp=1)  # log1pf is the C library's
 
 
 def test_the_command_it_shows_draws_the_same_digit(tab, tmp_path, monkeypatch, capsys) -> None:
