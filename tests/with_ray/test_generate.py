@@ -53,8 +53,7 @@ def wait_until(claim: Callable[[], object], process: subprocess.Popen[str]) -> N
 
 
 def committed(out: Path) -> set[str]:
-    folder = out / COMMITS
-    return {path.name for path in folder.glob("*.json")} if folder.is_dir() else set()
+    return {path.name for path in (out / COMMITS).glob("*.json") if path.is_file()}
 
 
 def files(out: Path) -> dict[str, str]:
@@ -185,9 +184,9 @@ def _only_loopback_is_listened_on(driver: subprocess.Popen[str]) -> None:
     assert all(ipaddress.ip_address(a.removeprefix("::ffff:")).is_loopback for a in addresses), addresses
 
 
-def test_a_shard_that_cannot_be_published_is_left_aside_and_the_rest_is_kept(tmp_path: Path) -> None:
+def test_a_shard_that_cannot_be_committed_is_left_aside_and_the_rest_is_kept(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    obstacle = out / ".gangen/pending/data/train-00001.parquet"
+    obstacle = out / ".gangen/commits/00001.json"
     obstacle.mkdir(parents=True)
     (obstacle / "in-the-way").write_text("")
     small = [
