@@ -277,4 +277,5 @@ def _carry_out(
         text = "\n".join(["would draw", *lines, "next: the same command without --dry-run"])
     else:
         facts, text = run()
-    typer.echo(to_json(facts) if as_json else text)
+    # What is coloured was asked for, or stdout is a terminal: Typer need not look again.
+    typer.echo(to_json(facts) if as_json else text, color=True)

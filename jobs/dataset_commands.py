@@ -23,7 +23,7 @@ from jobs.regenerate import Regenerator
 from jobs.remedy import remedy
 from jobs.remote import JobsClient
 from jobs.render import to_json
-from jobs.render_dataset import export_text, status_text, verify_text
+from jobs.render_dataset import export_text, fault_count, status_text, verify_text
 from jobs.requests_generate import parse_formats
 from jobs.run_notes import read_notes
 from jobs.status import in_words, job_id, model_folder, status
@@ -60,8 +60,7 @@ def run_verify(dataset: str, *, full: bool, fraction: float | None, model: str |
     facts = report.facts() | {"next": then}
     typer.echo(to_json(facts) if as_json else verify_text(facts, report.faults, then))
     if report.faults:
-        first = str(report.faults[0])
-        raise DamageFound(f"{report.url}: {len(report.faults):,} faults (first: {first})")
+        raise DamageFound(f"{report.url}: {fault_count(report.faults)} (first: {report.faults[0]})")
 
 
 def _check(

@@ -58,7 +58,8 @@ def run_model_export(spec: ModelExportSpec) -> tuple[dict[str, Any], str]:
     facts = {**spec.model_dump(mode="json"), "model_digest": info.digest, "bytes": size_bytes}
     lines = [
         f"wrote {spec.out}, {size_text(size_bytes)}: the generator {info.name}, {info.digest[:12]}",
-        f"{latents} -> images uint8 [n, 28, 28]",
+        f"{latents} -> images uint8 [n, 28, 28]"
+        + (" (pip install onnxruntime)" if spec.to == "onnx" else ""),
         f"next: {_use(spec, info.generator.latent_dim)}",
     ]
     return facts, "\n".join(lines)

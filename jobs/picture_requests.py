@@ -257,7 +257,7 @@ def poster_spec(
     """
     target = str(check_file(out, (".png", ".svg", ".pdf")))
     lines = tuple(line.rstrip() for part in text for line in part.split("\n"))
-    odd = sorted(set("".join(lines)) - set(f"{DIGITS}{MARKS} "))
+    odd = [sign for sign in "".join(lines) if sign not in f"{DIGITS}{MARKS} "]
     if odd:
         raise SpecError(f"TEXT: takes digits, spaces and {' '.join(MARKS)}, got '{odd[0]}'")
     if not set("".join(lines)) & set(DIGITS):

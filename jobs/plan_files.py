@@ -109,7 +109,7 @@ def check_plan(storage: Storage, plan: Plan) -> None:
             )
         return
     if is_finished or _is_begun(storage, Plan(old)):
-        hint = ", or add --extend" if plan.spec.count > old.count and changed.startswith("count:") else ""
+        hint = ", or add --extend" if _is_grown(old, plan.spec) else ""
         raise CommitConflict(
             f"--out {storage.url}: holds another data set ({changed}); choose another folder, or ask for what is "
             f"there{hint}"
@@ -119,6 +119,12 @@ def check_plan(storage: Storage, plan: Plan) -> None:
             f"--out {storage.url}: another data set has been begun there ({changed}); choose another "
             f"folder, or delete {plan_name(generation)} if no run is at work on it"
         )
+
+
+def _is_grown(old: DatasetSpec, new: DatasetSpec) -> bool:
+    """Return whether a spec is another one with no fewer rows, whenever these came, and no other difference."""
+    growth = {"count": new.count, "extended_at": new.extended_at, "label_parts": new.label_parts}
+    return old.model_copy(update=growth) == new and new.count >= old.count
 
 
 def _is_begun(storage: Storage, plan: Plan) -> bool:
@@ -145,5 +151,5 @@ def write_plan(storage: Storage, plan: Plan) -> None:
 
 
 def _short(value: Any) -> str:
-    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = ",".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
     return text if len(text) <= 24 else f"{text[:12]}..."

@@ -66,6 +66,8 @@ def _labels_text(counts: dict[int, int] | None, rule: str) -> str:
     if not counts:
         return f"drawn by the rule {rule}"
     low, high = min(counts.values()), max(counts.values())
+    if high - low > 1:
+        return ", ".join(f"{rows:,} of {label}" for label, rows in counts.items())
     each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     return f"{each} of each of {', '.join(map(str, counts))}"
 

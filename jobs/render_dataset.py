@@ -13,6 +13,11 @@ MAX_FAULTS = 20
 """Faults that are printed; `--json` has them all."""
 
 
+def fault_count(faults: list[Fault]) -> str:
+    """Return how many faults there are, as words."""
+    return f"{len(faults):,} fault{'s' * (len(faults) > 1)}"
+
+
 def verify_text(facts: dict[str, Any], faults: list[Fault], command: str) -> str:
     """Return the text of a check; `command` is what to run next."""
     size = f"{facts['rows']:,} rows in {facts['shards']:,} shards"
@@ -20,7 +25,7 @@ def verify_text(facts: dict[str, Any], faults: list[Fault], command: str) -> str
     lines = [f"good: {facts['dataset']} holds {size} as its manifest says"]
     if faults:
         lines = [
-            f"damaged: {facts['dataset']} ({size if is_read else 'rows unknown'}) has {len(faults):,} faults"
+            f"damaged: {facts['dataset']} ({size if is_read else 'rows unknown'}) has {fault_count(faults)}"
         ]
         lines += [f"  {fault}" for fault in faults[:MAX_FAULTS]]
         if len(faults) > MAX_FAULTS:

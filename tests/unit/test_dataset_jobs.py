@@ -114,6 +114,8 @@ def test_a_given_up_extension_does_not_open_a_finished_data_set_to_another_plan(
     assert files(tmp_path) == before
     make_shards(made.spec, tmp_path)
     make_dataset(tmp_path, count=3000, shard_rows=1000, extended_at=(2000,))
+    with pytest.raises(CommitConflict, match=r"\(extended_at: 2000 there, none asked\).*or add --extend"):
+        make_shards(dataset_spec(count=3000, shard_rows=1000), tmp_path)
 
 
 def test_what_a_given_up_plan_left_is_in_no_other_data_set(tmp_path):
@@ -543,7 +545,7 @@ def test_a_manifest_that_cannot_be_read_is_a_fault_like_any_other(tmp_path, caps
     facts = json.loads(said + "}")
     assert (facts["status"], facts["shards"], facts["faults"][0]["kind"]) == ("damaged", 0, "manifest")
     assert facts["next"] == f"restore {tmp_path}/{MANIFEST_FILE}"
-    assert text.startswith(f"damaged: {tmp_path} (rows unknown) has 1 faults\n  manifest: ")
+    assert text.startswith(f"damaged: {tmp_path} (rows unknown) has 1 fault\n  manifest: ")
     assert "  checked   the manifest alone, in " in text
     assert text.endswith(f"next: restore {tmp_path}/{MANIFEST_FILE}\n")
 
