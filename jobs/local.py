@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import ClusterError
-from jobs.progress import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,6 +74,8 @@ def local_ray(placement: Placement) -> Callable[[], AbstractContextManager[None]
                 break
             except Exception as err:  # Ray raises a bare Exception when a process is late
                 ray.shutdown()
+                from jobs.progress import say  # not above: a cluster may lack Rich
+
                 reason = (str(err).splitlines() or [type(err).__name__])[0]
                 say(f"a local Ray did not start, attempt {attempt + 1} of {START_ATTEMPTS}: {reason}")
                 if attempt + 1 == START_ATTEMPTS:

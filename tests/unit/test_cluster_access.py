@@ -16,10 +16,11 @@ import pytest
 
 from ganmodel.errors import ClusterError, SpecError
 from jobs.addresses import check_address, resolve_address
-from jobs.local import surrounding_ray
+from jobs.local import local_ray, surrounding_ray
 from jobs.preflight import versions_here
 from jobs.ray_token import find_token, is_exposed
 from jobs.remote import NOISE, JobRequest
+from jobs.specs import Placement
 from jobs.submit import RunOptions
 from jobs.upload import MAX_UPLOAD_BYTES, announce_python, check_size, image_env, package_folders, runtime_env
 
@@ -308,3 +309,16 @@ def test_the_address_that_ray_gives_a_job_is_refused_with_the_word_that_works():
     options = RunOptions(address=None, environ=environ, no_wait=False, dry_run=False, as_json=False)
     with pytest.raises(SpecError, match="--address auto works on the cluster around this process"):
         options.cluster()
+
+
+def test_a_local_ray_that_does_not_start_is_told_at_each_attempt(monkeypatch, capsys):
+    import ray
+
+    def late(**_):
+        raise RuntimeError("the raylet is late\nand more")
+
+    monkeypatch.setattr(ray, "init", late)
+    with pytest.raises(ClusterError, match=r"in 3 attempts \(the raylet is late\)"), local_ray(Placement())():
+        pass
+    said = capsys.readouterr().err.splitlines()
+    assert said == [f"a local Ray did not start, attempt {n} of 3: the raylet is late" for n in (1, 2, 3)]

@@ -516,7 +516,7 @@ def test_verify_prints_what_it_found_and_ends_with_its_own_exit_code(tmp_path, c
     assert json.loads(capsys.readouterr().out)["status"] == "good"
     (tmp_path / "data/train-00001.parquet").unlink()
     with pytest.raises(
-        DamageFound, match=r"1 faults \(first: missing: data/train-00001.parquet, shard 1"
+        DamageFound, match=r"1 fault \(first: missing: data/train-00001.parquet, shard 1"
     ) as caught:
         run_verify(str(tmp_path), full=False, fraction=None, model=None, as_json=False)
     assert caught.value.exit_code == 7
@@ -537,9 +537,7 @@ def test_a_manifest_that_cannot_be_read_is_a_fault_like_any_other(tmp_path, caps
     make_dataset(tmp_path)
     (tmp_path / MANIFEST_FILE).write_text("{")
     for as_json in (True, False):
-        with pytest.raises(
-            DamageFound, match=r"1 faults \(first: manifest: .gangen/manifest.json: cannot be"
-        ):
+        with pytest.raises(DamageFound, match=r"1 fault \(first: manifest: .gangen/manifest.json: cannot be"):
             run_verify(str(tmp_path), full=True, fraction=0.5, model=None, as_json=as_json)
     said, text = capsys.readouterr().out.split("}\n", 1)
     facts = json.loads(said + "}")

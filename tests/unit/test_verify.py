@@ -331,7 +331,7 @@ def test_without_the_labels_nothing_is_drawn_again_and_the_labels_are_named(
     damage(out / ".gangen/labels-000.u1")
     monkeypatch.setattr(dataset_commands, "_model_of", lambda *_: "fake")
     for full in (False, True):
-        with pytest.raises(DamageFound, match=r"1 faults \(first: metadata: .gangen/labels-000.u1"):
+        with pytest.raises(DamageFound, match=r"1 fault \(first: metadata: .gangen/labels-000.u1"):
             run_verify(str(out), full=full, fraction=1.0, model=None, as_json=True)
         said = capsys.readouterr()
         assert "nothing is drawn again: the labels to draw by are lost or changed" in said.err
