@@ -189,9 +189,8 @@ def in_words(verb: str, url: str, names: list[str]) -> str:
 def model_folder(spec: DatasetSpec, notes: RunNotes | None) -> str | None:
     """Return the place of a data set's model: where the last run had it, or in the package; None if in neither."""
     for folder in (notes.model if notes else PRETRAINED, PRETRAINED):
-        if (
-            "://" in folder
-        ):  # Whoever fetches it compares its digest; how far a data set is asks no other store.
+        # Whoever fetches it compares its digest; how far a data set is asks no other store.
+        if "://" in folder:
             return folder
         try:
             if read_model(folder).digest == spec.model_digest:
