@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.fleet import unseen_gpus
 from jobs.plan import Plan
+from jobs.preflight import check_alike
 from jobs.progress import say
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Crew:
         self._name = f"generate-{Plan(spec.dataset).digest[:8]}"
         self._num_started = 0
         self._room = 0
+        self._versions: dict[str, str] = {}
 
     def _heads(self) -> list[Worker]:
         return [worker for worker in self.workers if worker.drawer is None]
@@ -107,8 +109,11 @@ class Crew:
             Shards of workers that had to go.
 
         Raises:
-            ClusterError: TensorFlow sees no GPU where one was asked for.
+            ClusterError: TensorFlow sees no GPU where one was asked for, or the worker's packages are not those of
+                the others.
         """
+        self._versions = self._versions or facts["versions"]
+        check_alike(self._versions, facts["versions"])
         worker.is_loaded, worker.node = True, facts["node"]
         self._journal.event("worker ready", worker=worker.name, node=worker.node, on_gpu=facts["on_gpu"])
         if not worker.draws_for_others:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import Interrupted
@@ -95,7 +96,8 @@ def evaluate(spec: EvaluateSpec, connect: Callable[[], AbstractContextManager[No
             pool.run(parts)
         except KeyboardInterrupt:
             raise Interrupted("interrupted: nothing is kept; the same command starts over") from None
-    return _put_together(spec, results, round(time.monotonic() - began, 1))
+    findings = _put_together(spec, results, round(time.monotonic() - began, 1))
+    return replace(findings, losses=pool.losses.counts())
 
 
 def train_extractors(

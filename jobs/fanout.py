@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import ClusterError, GangenError
 from jobs.crew import Crew, Worker
+from jobs.fleet import dead_nodes
 from jobs.losses import POLICIES, Cause, Losses, classify, node_of
 from jobs.manifest import ShardRecord
 from jobs.node_watch import NodeWatch
@@ -115,7 +116,7 @@ class Fanout:
                 for worker in self._crew.workers:
                     self._feed(worker)
                 self._journal.flush()
-            self.losses.settle({node["NodeID"] for node in ray.nodes() if not node["Alive"]})
+            self.losses.settle(dead_nodes())
         finally:
             self._crew.end()
 

@@ -35,11 +35,13 @@ class Findings:
         evaluation: the figures.
         pictures: what a report shows besides.
         curves: of the generator's training, (step, value) by name; empty where they are not known.
+        losses: how often what was lost on the way, by cause, see `jobs.losses`.
     """
 
     evaluation: Evaluation
     pictures: Pictures
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    losses: dict[str, int] = field(default_factory=dict)
 
 
 def to_line(findings: Findings) -> str:
@@ -52,7 +54,8 @@ def to_line(findings: Findings) -> str:
     packed = io.BytesIO()
     np.savez(packed, **arrays)
     # Not Pydantic's JSON, which would write null for a figure that is not a number.
-    text = json.dumps({"evaluation": findings.evaluation.model_dump(mode="json"), "curves": findings.curves})
+    told = {"evaluation": findings.evaluation.model_dump(mode="json")}
+    text = json.dumps(told | {"curves": findings.curves, "losses": findings.losses})
     body = len(text).to_bytes(8, "little") + text.encode("ascii") + packed.getvalue()
     return RESULT_MARK + base64.b64encode(zlib.compress(body, 9)).decode("ascii")
 
@@ -75,10 +78,11 @@ def from_line(line: str) -> Findings:
         pictures = Pictures(
             samples=arrays["samples"], neighbours=neighbours, confusion=arrays.get("confusion")
         )
+        losses = {str(cause): int(times) for cause, times in facts["losses"].items()}
         curves = {name: [(int(x), float(y)) for x, y in points] for name, points in facts["curves"].items()}
     except (binascii.Error, zlib.error, ValueError, KeyError, TypeError, OSError, ValidationError) as err:
         raise ClusterError(f"the job's result cannot be read from its log ({type(err).__name__})") from err
-    return Findings(evaluation=evaluation, pictures=pictures, curves=curves)
+    return Findings(evaluation=evaluation, pictures=pictures, curves=curves, losses=losses)
 
 
 _NEIGHBOURS = fields(Neighbours)

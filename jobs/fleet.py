@@ -44,6 +44,13 @@ def alive_nodes() -> list[Node]:
     return [Node(node["NodeID"], node["Resources"]) for node in ray.nodes() if node["Alive"]]
 
 
+def dead_nodes() -> set[str]:
+    """Return the ids of the nodes that the cluster had and lost."""
+    import ray
+
+    return {node["NodeID"] for node in ray.nodes() if not node["Alive"]}
+
+
 class Fleet:
     """The workers of a generation: what each takes, and how many there is room for.
 

@@ -55,6 +55,7 @@ def local_file(source: str) -> str:
 
     Raises:
         DataError: it cannot be fetched.
+        Throttled: the store asks for patience for too long; another try may go better.
     """
     if "://" not in source:
         return source
@@ -65,6 +66,8 @@ def local_file(source: str) -> str:
         raise DataError(
             f"--dataset {source}: there is no such object; give the URL of an .npz in Keras' layout"
         ) from None
+    except Throttled:
+        raise
     except GangenError as err:
         raise DataError(str(err)) from err
 

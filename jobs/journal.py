@@ -41,6 +41,21 @@ def job_around() -> str | None:
         return None
 
 
+def event_line(name: str, job: str, **facts: Any) -> str:
+    """Return an event as a line of JSON, now; see `Journal.event`."""
+    when = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return json.dumps({"time": when, "event": name, "job": job, **facts})
+
+
+def loss_counter() -> Any:
+    """Return the metric of what jobs of every kind lose, by `job` and `cause`."""
+    from ray.util.metrics import Counter
+
+    return Counter(
+        "gangen_losses", "Shards, parts and trainings that lost something, by cause.", ("job", "cause")
+    )
+
+
 class Journal:
     """The record of one run; needs to be connected to Ray.
 
@@ -69,9 +84,7 @@ class Journal:
         self._seconds = Histogram(
             "gangen_shard_seconds", "Seconds a shard took, by stage.", SHARD_SECONDS, ("job", "stage")
         )
-        self._losses = Counter(
-            "gangen_losses", "Shards made again or left aside, by cause.", ("job", "cause")
-        )
+        self._losses = loss_counter()
 
     def event(self, name: str, **facts: Any) -> None:
         """Note that something happened.
@@ -80,8 +93,7 @@ class Journal:
             name: what, a few words.
             facts: about what, as `shard=3, worker="generate-5bf1c0a4-0"`; JSON values.
         """
-        when = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._lines.append(json.dumps({"time": when, "event": name, "job": self._job, **facts}))
+        self._lines.append(event_line(name, self._job, **facts))
 
     def committed(self, record: ShardRecord, worker: str) -> None:
         """Note a shard that is whole."""

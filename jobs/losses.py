@@ -1,4 +1,4 @@
-"""What a worker or a shard was lost to, and what follows from it; the table is in docs/cluster.md, too."""
+"""What a worker, a shard or a part of a job was lost to, and what follows; the table is in docs/cluster.md, too."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Policy(NamedTuple):
     """What follows from a cause.
 
     Attributes:
-        again: the shard is made again, by another worker; otherwise it is left aside.
+        again: the shard, the part or the steps since the last checkpoint are done again, by another worker; otherwise
+            a shard is left aside, and any other job ends.
         blames: it counts against the shard that was at work: after a few such losses it is left aside.
         ends: it would meet every shard: the run ends with the one line that says it.
     """
@@ -49,6 +50,9 @@ POLICIES = {
     Cause.USER_ERROR: Policy(again=False, blames=False, ends=True),
     Cause.POISONED_SHARD: Policy(again=False, blames=False, ends=False),
 }
+
+OF_THE_NODE = frozenset({Cause.NODE_LOST, Cause.PREEMPTED})
+"""Causes that say nothing of the work that was lost with it."""
 
 _NODE_DIED = re.compile(r"its node has died|node .{0,80}(?:died|is dead)|NodeDied", re.IGNORECASE)
 _NODE_ID = re.compile(r"Node I[dD]: ?([0-9a-f]{56})")
@@ -126,3 +130,9 @@ def losses_text(counts: Mapping[str, int]) -> str:
         if counts.get(cause)
     ]
     return ", ".join(words)
+
+
+def lost_lines(counts: Mapping[str, int], then: str) -> list[str]:
+    """Return the line of a result that tells of losses and what was done about them; none where nothing was lost."""
+    text = losses_text(counts)
+    return [f"  lost      {text}: {then}"] if text else []

@@ -11,6 +11,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import ClusterError, GangenError
+from jobs.fleet import dead_nodes
+from jobs.journal import job_around, loss_counter
+from jobs.losses import OF_THE_NODE, POLICIES, Losses, classify, node_of
 from jobs.node_watch import NodeWatch
 from jobs.progress import say
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-"""Workers a part may take down before the job is given up."""
+"""Workers a part may take down before the job is given up; those that went with their node are not counted."""
 
 POLL_S = 1.0
 """Seconds between looks at how far the parts are."""
@@ -39,6 +42,9 @@ class Pool:
         size: actors to hold.
         on_done: called with each part and its result as it arrives.
         on_note: called every `POLL_S` with what the workers say they are at, by part.
+
+    Attributes:
+        losses: what was lost on the way.
     """
 
     def __init__(
@@ -48,6 +54,7 @@ class Pool:
         on_done: Callable[[Any, Any], None],
         on_note: Callable[[dict[Any, Note]], None],
     ) -> None:
+        self.losses = Losses()
         self._start = start
         self._size = size
         self._on_done = on_done
@@ -66,7 +73,7 @@ class Pool:
         """
         import ray
 
-        node = NodeWatch()
+        node, self._counter, self._job = NodeWatch(), loss_counter(), job_around() or "local"
         self._waiting.extend(parts)
         began = time.monotonic()
         for _ in range(min(self._size, len(parts))):
@@ -86,6 +93,7 @@ class Pool:
         finally:
             for worker in self._workers():
                 ray.kill(worker)
+        self.losses.settle(dead_nodes())
 
     def _feed(self, worker: Any) -> None:
         import ray
@@ -104,6 +112,9 @@ class Pool:
         try:
             result = ray.get(ref)
         except RayTaskError as err:
+            if POLICIES[classify(err)].again:
+                self._lose(worker, part, err.cause)
+                return
             if isinstance(err.cause, GangenError):
                 raise err.cause from err
             raise GangenError(f"{_name(part)} failed: {type(err.cause).__name__}: {err.cause}") from err
@@ -116,14 +127,21 @@ class Pool:
     def _lose(self, worker: Any, part: Any, err: Exception) -> None:
         import ray
 
-        self._attempts[part] = self._attempts.get(part, 0) + 1
-        reason = str(err).splitlines()[0]
+        kind = classify(err)
+        self.losses.add(kind, node_of(err))
+        self._counter.inc(1, {"job": self._job, "cause": kind.value})
+        self._attempts[part] = self._attempts.get(part, 0) + (kind not in OF_THE_NODE)
+        reason = (str(err).splitlines() or [type(err).__name__])[0]
         if self._attempts[part] >= MAX_ATTEMPTS:
+            if isinstance(err, GangenError):  # The storage says it better.
+                raise err
             raise ClusterError(
                 f"{_name(part)} took down {MAX_ATTEMPTS} workers ({reason}); see Ray's logs, and check the memory a "
                 "worker has (it needs about 2 GB)"
             ) from err
-        log.warning("a worker was lost (%s); %s is done again", type(err).__name__, _name(part))
+        log.warning(
+            "a worker was lost (%s: %s); %s is done again", kind.value, type(err).__name__, _name(part)
+        )
         ray.kill(worker)
         self._waiting.appendleft(part)
         self._feed(self._start())

@@ -40,14 +40,26 @@ NEEDED = {
 Not TensorFlow, Keras and scikit-learn, which a driver does without: a head may lack them, a worker says it itself.
 """
 
-NAMES = {"python": "Python", "ray": "Ray", "tensorflow": "TensorFlow", "gangen": "gangen"}
+NAMES = {
+    "python": "Python",
+    "ray": "Ray",
+    "tensorflow": "TensorFlow",
+    "gangen": "gangen",
+    "keras": "Keras",
+    "numpy": "NumPy",
+    "pyarrow": "pyarrow",
+}
+
+DECIDING = ("gangen", "tensorflow", "keras", "numpy", "pyarrow")
+"""What decides pixels, weights and files: to be the same on all nodes that work on one job. Python and Ray are, Ray
+itself sees to that."""
 
 
 def versions_here() -> dict[str, str]:
-    """Return the versions of Python, gangen and, where they are installed, Ray and TensorFlow."""
+    """Return the versions of Python, gangen and, where they are installed, the other packages of `NAMES`."""
     found = {"python": platform.python_version(), "gangen": __version__}
-    for name in ("ray", "tensorflow"):
-        if (installed := _installed(name)) is not None:
+    for name in NAMES:
+        if name not in found and (installed := _installed(name)) is not None:
             found[name] = installed
     return found
 
@@ -118,6 +130,27 @@ def check_here(asked_json: str) -> str:
             "pixels are equal to the bit only between equal builds"
         )
     return ""
+
+
+def check_alike(one: Mapping[str, str], other: Mapping[str, str]) -> None:
+    """Refuse two workers of one job whose packages would compute different things.
+
+    Args:
+        one: `versions_here` of a worker, and `host`, its node's address.
+        other: that of another.
+
+    Raises:
+        ClusterError: their versions differ.
+    """
+    unlike = [name for name in DECIDING if _differs(name, one.get(name), other.get(name))]
+    if unlike:
+        first, second = (
+            " and ".join(f"{NAMES[name]} {each[name]}" for name in unlike) for each in (one, other)
+        )
+        raise ClusterError(
+            f"the nodes of this cluster are not alike: {one['host']} has {first}, {other['host']} has {second}; "
+            "install one requirements.lock on all of them, or use one image"
+        )
 
 
 def _installed(name: str) -> str | None:

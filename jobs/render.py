@@ -7,7 +7,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from jobs.losses import losses_text
+from jobs.losses import lost_lines
 from jobs.plan import Plan
 from jobs.writers import FORMATS
 from jobs.writers.tfrecord import folder
@@ -115,7 +115,7 @@ def dataset_text(facts: dict[str, Any]) -> str:
     if len(facts["splits"]) > 1:
         lines.append(f"  splits    {', '.join(f'{name} {rows:,}' for name, rows in facts['splits'].items())}")
     lines.append(f"  labels    {_labels_text(counts, '')}")
-    lines += _lost_lines(facts, "their shards were made again")
+    lines += lost_lines(facts["losses"], "their shards were made again")
     lines.append(f"  identity  plan {facts['plan_digest'][:12]}, rows {facts['rows_digest'][:12]}")
     lines.append(f"next: {next_command(facts)}")
     return "\n".join(lines)
@@ -144,15 +144,10 @@ def training_text(facts: dict[str, Any]) -> str:
             f"trained {facts['model_dir']} to step {facts['step']:,}{losses}",
             f"  model     {facts['model_digest'][:12]}",
             f"  samples   {facts['model_dir']}/samples",
-            *_lost_lines(facts, "gone on from the last checkpoint"),
+            *lost_lines(facts["losses"], "gone on from the last checkpoint"),
             f"next: gangen generate --model {facts['model_dir']} --count 1e5",
         ]
     )
-
-
-def _lost_lines(facts: dict[str, Any], then: str) -> list[str]:
-    text = losses_text(facts.get("losses") or {})
-    return [f"  lost      {text}: {then}"] if text else []
 
 
 def to_json(facts: dict[str, Any]) -> str:

@@ -8,9 +8,11 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.model_dir import QualityFigure
+from jobs.losses import lost_lines
 
 if TYPE_CHECKING:
     from ganmodel.evaluation import Evaluation, Figure
+    from jobs.findings import Findings
     from jobs.specs import EvaluateSpec, ExtractorsSpec
 
 TITLES = {
@@ -77,14 +79,15 @@ def subject_text(evaluation: Evaluation) -> str:
     return f"{what} {subject['name']} ({subject['digest'][:12]})"
 
 
-def evaluation_text(evaluation: Evaluation, report: str | None, command: str) -> str:
+def evaluation_text(findings: Findings, report: str | None, command: str) -> str:
     """Return the text twin of `evaluation_facts`; the last line says what to do next.
 
     Args:
-        evaluation: the result.
+        findings: the result.
         report: path of the page, where one was written.
         command: what writes one, where none was.
     """
+    evaluation = findings.evaluation
     dataset = evaluation.dataset
     rows = [
         (
@@ -112,6 +115,7 @@ def evaluation_text(evaluation: Evaluation, report: str | None, command: str) ->
         lines.append(
             f"  extractor {facts.name} {facts.digest[:12]}: {facts.test_accuracy:.4f} of the test split right, {origin}"
         )
+    lines += lost_lines(findings.losses, "their parts were done again")
     lines.append(f"  took {evaluation.seconds['all']:,.0f} s")
     lines.append(f"next: open {report}" if report else f"next: {command}")
     return "\n".join(lines)

@@ -5,6 +5,7 @@ Nothing here loads TensorFlow or Ray; a spec that exists can be run.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -132,6 +133,10 @@ class TrainSpec(FrozenModel):
     def workers(self) -> int:
         """How many workers train."""
         return self.placement.workers or 1
+
+    def job_id(self) -> str:
+        """Return the id of the Ray job that carries it out: equal specs make one."""
+        return f"gangen-train-{hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]}"
 
     def training_set(self) -> TrainingSet:
         """Load what is trained on.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from dataclasses import dataclass, replace
@@ -188,9 +187,9 @@ def run_train(spec: TrainSpec, options: RunOptions) -> None:
         facts = {**result, "model_dir": spec.model_dir}
         print_result(facts, render.training_text(facts), options)
         return
-    text = spec.model_dump_json()
-    job = f"gangen-train-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    request = JobRequest(kind="train", spec_json=text, submission_id=job, attach_to_succeeded=False)
+    request = JobRequest(
+        kind="train", spec_json=spec.model_dump_json(), submission_id=spec.job_id(), attach_to_succeeded=False
+    )
     if submit_job(address, request, options):
         facts = {"model_dir": spec.model_dir}
         print_result(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import ray
 
 from ganmodel.device import choose_precision, configure_tensorflow, cpu_flags
+from jobs.preflight import versions_here
 from jobs.progress import Note
 from jobs.specs import EvaluateSpec, ExtractorsSpec, GenerateSpec, TrainSpec
 
@@ -39,7 +40,7 @@ class GenerateWorker:
         self._plan: Any = None
 
     def load(self) -> dict[str, Any]:
-        """Get ready; return where: `node` and `on_gpu`."""
+        """Get ready; return where: see `_whereabouts`, and `on_gpu`."""
         # Not in __init__: there, an error in the model would come back as a dead actor.
         from jobs.plan import Plan
         from jobs.remote_blocks import RemoteBlocks
@@ -54,7 +55,7 @@ class GenerateWorker:
             else _drawn_blocks(self._spec, use_gpus=False)
         )
         self._maker = ShardMaker(self._plan, open_storage(self._spec.out), source)
-        return _whereabouts(on_gpu=False)
+        return _whereabouts() | {"on_gpu": False}
 
     def make(self, index: int) -> str:
         """Make shard `index` and return its commit record as JSON."""
@@ -71,9 +72,9 @@ class DrawWorker:
         self._source: Any = None
 
     def load(self) -> dict[str, Any]:
-        """Load TensorFlow and the model, compile the graph; return where: `node` and `on_gpu`."""
+        """Load TensorFlow and the model, compile the graph; return where: see `_whereabouts`, and `on_gpu`."""
         self._source = _drawn_blocks(self._spec, use_gpus=True)
-        return _whereabouts(on_gpu=self.device()["device"].startswith("GPU"))
+        return _whereabouts() | {"on_gpu": self.device()["device"].startswith("GPU")}
 
     def device(self) -> dict[str, str]:
         """Return what the pixels are computed with."""
@@ -115,8 +116,10 @@ def _drawn_blocks(spec: GenerateSpec, *, use_gpus: bool) -> Any:
     )
 
 
-def _whereabouts(*, on_gpu: bool) -> dict[str, Any]:
-    return {"node": ray.get_runtime_context().get_node_id(), "on_gpu": on_gpu}
+def _whereabouts() -> dict[str, Any]:
+    """Return a worker's `node`, by its id, and `versions` of what is installed there, for `check_alike`."""
+    host = {"host": ray.util.get_node_ip_address()}
+    return {"node": ray.get_runtime_context().get_node_id(), "versions": versions_here() | host}
 
 
 @ray.remote(max_restarts=0, max_concurrency=2)
@@ -191,6 +194,10 @@ class TrainWorker:
         with socket.socket() as probe:
             probe.bind(("", 0))
             return f"{ray.util.get_node_ip_address()}:{probe.getsockname()[1]}"
+
+    def whereabouts(self) -> dict[str, Any]:
+        """Return where this worker is, see `_whereabouts`."""
+        return _whereabouts()
 
     def seen_gpus(self) -> int:
         """Return how many GPUs TensorFlow sees; 0 where Ray has given this worker none."""

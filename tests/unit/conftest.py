@@ -51,6 +51,7 @@ def make_findings():
                 confusion=np.diag(np.arange(10)) if pictures else None,
             ),
             curves={"d_loss": [(50, 0.7), (100, 0.6)], "g_loss": [(50, 0.7)]} if pictures else {},
+            losses={"worker lost": 1} if pictures else {},
         )
 
     return make

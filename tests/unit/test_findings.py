@@ -21,6 +21,7 @@ def test_findings_come_back_as_they_were(findings) -> None:
     back = from_line(to_line(findings))
     assert back.evaluation == findings.evaluation
     assert back.curves == findings.curves
+    assert back.losses == findings.losses == {"worker lost": 1}
     np.testing.assert_array_equal(back.pictures.samples, findings.pictures.samples)
     np.testing.assert_array_equal(back.pictures.confusion, findings.pictures.confusion)
     for name in Neighbours.__dataclass_fields__:

@@ -15,7 +15,17 @@ from packaging.requirements import Requirement
 from ganmodel import __version__
 from ganmodel.errors import ClusterError
 from jobs import preflight
-from jobs.preflight import NEEDED, PYTHON, check_here, client_versions, cluster_note, versions_here
+from jobs.preflight import (
+    DECIDING,
+    NAMES,
+    NEEDED,
+    PYTHON,
+    check_alike,
+    check_here,
+    client_versions,
+    cluster_note,
+    versions_here,
+)
 
 ADDRESS = "http://10.0.0.1:8265"
 HERE = {"python": "3.11.7", "ray": "2.60.0", "tensorflow": "2.21.0", "gangen": "0.1.0"}
@@ -119,3 +129,23 @@ def test_the_versions_of_this_machine_are_known_without_loading_anything():
     assert heavy == "[]", "what the cluster may lack is imported before anybody has looked for it"
     assert json.loads(client_versions()) == HERE
     assert versions_here()["gangen"] == __version__
+
+
+def test_workers_whose_packages_decide_otherwise_are_refused_and_what_ray_looks_after_is_left_to_it():
+    one = {
+        "host": "10.0.0.1",
+        "gangen": "0.1.0",
+        "python": "3.11.7",
+        "tensorflow": "2.21.0",
+        "numpy": "2.4.0",
+    }
+    check_alike(one, one | {"host": "10.0.0.2", "python": "3.11.9", "ray": "2.60.0"})
+    check_alike(one, {"host": "10.0.0.2"})  # What nobody knows cannot be compared.
+    with pytest.raises(
+        ClusterError,
+        match=r"10\.0\.0\.1 has TensorFlow 2\.21\.0 and NumPy 2\.4\.0, 10\.0\.0\.2 has TensorFlow 2\.20",
+    ) as caught:
+        check_alike(one, one | {"host": "10.0.0.2", "tensorflow": "2.20.0", "numpy": "2.3.9"})
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 6
+    assert set(DECIDING) < set(NAMES)

@@ -100,7 +100,7 @@ def test_the_json_is_the_one_that_the_command_prints(findings, tmp_path) -> None
 def test_a_figure_that_is_no_number_does_no_harm(make_findings) -> None:
     findings = make_findings(value=math.nan)
     checked(render_page(findings, "gangen evaluate"))
-    assert "nan" not in evaluation_text(findings.evaluation, None, "gangen evaluate")
+    assert "nan" not in evaluation_text(findings, None, "gangen evaluate")
 
 
 @pytest.mark.parametrize(
@@ -123,9 +123,8 @@ def test_a_bar_is_as_long_as_the_ratio_says(value, real, better, css, share, fin
 
 
 def test_the_table_for_people_ends_with_what_to_do_next(findings) -> None:
-    text = evaluation_text(findings.evaluation, None, "gangen evaluate --report r")
+    text = evaluation_text(findings, None, "gangen evaluate --report r")
     assert text.splitlines()[-1] == "next: gangen evaluate --report r"
-    assert evaluation_text(findings.evaluation, "/r/report.html", "").splitlines()[-1] == (
-        "next: open /r/report.html"
-    )
+    assert "  lost      1 worker lost: their parts were done again" in text.splitlines()
+    assert evaluation_text(findings, "/r/report.html", "").splitlines()[-1] == ("next: open /r/report.html")
     assert re.search(r"FID +a +0\.1100 +0\.0700 +1\.57 x floor +1,000 +test split, 1,000", text)

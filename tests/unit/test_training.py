@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +14,10 @@ from ganmodel.checkpoint import CheckpointStore
 from ganmodel.errors import ClusterError
 from jobs import tasks, training
 from jobs.fleet import Node
+from jobs.losses import Cause
 from jobs.specs import Placement, TrainSpec
+from jobs.train_journal import TrainJournal
+from jobs.training_watch import Setback
 
 CORES = Node("cores", {"CPU": 8.0})
 ONE = Node("one", {"CPU": 8.0, "GPU": 1.0, "fast": 1.0})
@@ -47,7 +52,7 @@ def test_a_worker_has_the_gpus_of_a_node_it_fits_on(asked, strategy, nodes, gpus
 
 
 def fake_workers(monkeypatch, *seen: int) -> list[Any]:
-    monkeypatch.setattr(training, "_result", lambda ref: ref)
+    monkeypatch.setattr(training, "result_of", lambda ref: ref)
     return [SimpleNamespace(seen_gpus=SimpleNamespace(remote=lambda n=n: n)) for n in seen]
 
 
@@ -109,3 +114,62 @@ def test_a_worker_trains_with_the_precision_of_its_group(worker, tmp_path, monke
             None, "auto", tasks.Beginning(40, "mixed_bfloat16", use_gpus=False)
         )
     assert made == [(expected, 40, False)]
+
+
+LOST = {
+    "a process": (Cause.WORKER_LOST, False, True),
+    "a process, after a checkpoint": (Cause.WORKER_LOST, True, True),
+    "memory": (Cause.OUT_OF_MEMORY, True, True),
+    "a patient store": (Cause.STORAGE_THROTTLED, True, True),
+    "a node before any checkpoint": (Cause.NODE_LOST, False, True),
+    "a node": (Cause.NODE_LOST, True, False),
+    "a node that was to go": (Cause.PREEMPTED, True, False),
+}
+
+
+def make_setback(cause: Cause, *, has_saved: bool) -> Setback:
+    setback = Setback(RuntimeError("gone"))
+    setback.cause, setback.has_saved, setback.has_begun = cause, has_saved, True
+    return setback
+
+
+@pytest.mark.parametrize(("cause", "has_saved", "counts"), LOST.values(), ids=LOST)
+def test_what_a_training_is_lost_to_decides_whether_it_counts(
+    cause, has_saved, counts, monkeypatch, tmp_path, capsys
+):
+    met: list[str] = []
+
+    def attempt(_spec: Any, _gpus: int, resume: str, *_: Any) -> Any:
+        met.append(resume)
+        if len(met) <= 3:
+            raise make_setback(cause, has_saved=has_saved)
+        return {"status": "finished"}
+
+    monkeypatch.setattr(training, "_attempt", attempt)
+    monkeypatch.setattr(training, "alive_nodes", list)
+    spec = make_spec(tmp_path, resume="fresh", max_failures=2)
+    if counts:
+        with pytest.raises(ClusterError, match=r"in all, --max-failures 2; the same command resumes"):
+            training.train(spec, nullcontext)
+        assert len(met) == 3
+        assert "beginning again at the last checkpoint, 2 of 2 times" in capsys.readouterr().err
+    else:
+        assert training.train(spec, nullcontext)["losses"] == {cause.value: 3}
+        assert "which does not count: a node went" in capsys.readouterr().err
+    assert met[:2] == ["fresh", "auto"], "what it has trained is cleared again"
+    last = json.loads((tmp_path / "events.jsonl").read_text().splitlines()[-1])
+    assert (last["event"], last["losses"], last["job"]) == ("training ended", {cause.value: 3}, spec.job_id())
+
+
+def test_events_wait_for_the_folder_that_a_worker_makes(tmp_path):
+    journal = TrainJournal(str(tmp_path / "model"), "job")
+    journal.event("training began", step=0)
+    assert not (tmp_path / "model").exists(), "where the driver's disk is another, nothing is left on it"
+    (tmp_path / "model").mkdir()
+    journal.progress({"step": 7, "images_per_s": 10.0})
+    journal.lost(Cause.NODE_LOST, worker="train-model-0-1", step=journal.step, reason="its node has died")
+    began, lost = [
+        json.loads(line) for line in (tmp_path / "model" / "events.jsonl").read_text().splitlines()
+    ]
+    assert (began["event"], began["job"]) == ("training began", "job")
+    assert (lost["event"], lost["worker"], lost["step"]) == ("node lost", "train-model-0-1", 7)

@@ -148,8 +148,10 @@ def test_a_killed_worker_costs_its_part_alone(model: str) -> None:
     workers[0].send_signal(signal.SIGKILL)
     output, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, errors
-    assert "a worker was lost" in errors
-    assert [figure["metric"] for figure in json.loads(output)["figures"]] == ["cas"]
+    assert "a worker was lost (worker lost: " in errors
+    facts = json.loads(output)
+    assert [figure["metric"] for figure in facts["figures"]] == ["cas"]
+    assert facts["losses"] == {"worker lost": 1}
 
 
 def test_an_interrupt_ends_it_in_one_line(model: str) -> None:

@@ -20,7 +20,7 @@ from jobs.specs import GenerateSpec, Placement
 from jobs.storage import open_storage
 from jobs.target import Throttled
 from jobs.training import _place
-from tests.support.noise_workers import GPU_VARIABLE, SECONDS_VARIABLE, THROTTLED_VARIABLE
+from tests.support.noise_workers import GPU_VARIABLE, OTHER_VARIABLE, SECONDS_VARIABLE, THROTTLED_VARIABLE
 from tests.unit.fake_digits import dataset_spec, make_dataset
 
 pytestmark = pytest.mark.ray_local
@@ -68,6 +68,7 @@ def generate(nodes, monkeypatch):
         throttled: str = "",
         block_s: float = 0.0,
         gpu: str = "",
+        other: str = "",
         placement: Placement = ANYWHERE,
         **changes,
     ):
@@ -76,7 +77,7 @@ def generate(nodes, monkeypatch):
             import ray
 
             variables = {"PYTHONPATH": str(ROOT), SECONDS_VARIABLE: str(block_s), GPU_VARIABLE: gpu}
-            variables[THROTTLED_VARIABLE] = throttled
+            variables |= {THROTTLED_VARIABLE: throttled, OTHER_VARIABLE: other}
             hook = "tests.support.noise_workers.replace_sampler"
             environment = {"worker_process_setup_hook": hook, "env_vars": variables}
             ray.init(nodes.address, runtime_env=environment, log_to_driver=False, logging_level="ERROR")
@@ -224,6 +225,19 @@ def test_a_worker_that_a_throttled_store_does_not_let_start_is_replaced(generate
     with pytest.raises(Throttled, match="throttling us for too long"):
         generate(tmp_path / "never", throttled=str(refusals), **plan)
     assert len(list(refusals.iterdir())) == 96
+
+
+def test_workers_with_other_packages_than_the_first_end_the_run_in_one_line(generate, add_node, tmp_path):
+    plan = {"count": 4000, "shard_rows": 1000, "formats": ("parquet",)}
+    expected = make_dataset(tmp_path / "expected", **plan)
+    add_node(num_cpus=2)
+    other = tmp_path / "other"
+    other.touch()
+    with pytest.raises(ClusterError, match=r"are not alike: .* TensorFlow .*requirements\.lock") as caught:
+        generate(tmp_path / "out", other=str(other), block_s=0.2, **plan)
+    assert "TensorFlow 2.17.0" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert files(generate(tmp_path / "out", **plan)) == files(expected)
 
 
 def test_a_group_that_waits_for_a_node_each_takes_one_where_the_other_goes(

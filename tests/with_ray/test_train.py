@@ -121,6 +121,14 @@ def test_a_group_that_loses_a_worker_goes_on_from_its_checkpoint_as_often_as_is_
     assert "beginning again at the last checkpoint, 1 of 3 times" in errors
     facts = json.loads(output)
     assert facts["losses"] == {"worker lost": 1}
+    told = [json.loads(line) for line in (broken / "events.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in told] == [
+        "training began", "worker lost", "training began", "training ended"
+    ]  # fmt: skip
+    assert told[1]["worker"] in told[0]["workers"] == ["train-broken-0-0", "train-broken-0-1"]
+    assert told[2]["step"] == facts["resumed_from"]
+    assert (told[3]["step"], told[3]["losses"]) == (150, {"worker lost": 1})
+    assert len({event["job"] for event in told}) == 1
     assert facts["resumed_from"] in (50, 100)
     windows = [line["step"] for line in logged(broken) if "window_steps" in line]
     assert windows == [50, 100, 150]
