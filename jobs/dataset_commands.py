@@ -78,7 +78,7 @@ def _check(
 def _next(storage: Storage, manifest: Manifest, report: Report) -> str:
     if report.faults:
         return remedy(storage.url, manifest, read_notes(storage), report.faults)
-    after = ["status", storage.url] if report.is_full else ["verify", storage.url, "--full"]
+    after = ["preview", "--data", storage.url] if report.is_full else ["verify", storage.url, "--full"]
     return shlex.join(["gangen", *after])
 
 

@@ -70,7 +70,7 @@ def test_damage_is_found_named_and_repaired_there(
     make_dataset(place, **SHAPE)
     storage = open_storage(place)
     good = contents(storage)
-    assert verified(place, capsys)["next"] == f"gangen status {place}"
+    assert verified(place, capsys)["next"] == f"gangen preview --data {place}"
     run_status(place, run_options(None, False, False, True))
     assert json.loads(capsys.readouterr().out)["status"] == "finished"
 

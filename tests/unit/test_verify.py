@@ -265,7 +265,7 @@ def test_the_next_step_after_a_fault_cures_it(dataset, capsys):
             return json.loads(capsys.readouterr().out)["next"]
         return json.loads(capsys.readouterr().out)["next"]
 
-    assert next_step() == f"gangen status {dataset}"
+    assert next_step() == f"gangen preview --data {dataset}"
     (dataset / "data/my notes").write_text("x")
     assert next_step() == f"delete '{dataset}/data/my notes'"
     (dataset / "tfds/gangen_noise/1.0.0/features.json").unlink()
