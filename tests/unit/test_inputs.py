@@ -228,6 +228,19 @@ def test_a_store_that_throttles_is_told_apart_so_that_the_worker_is_started_agai
     assert read_model(local_model(model)) == read_model(PRETRAINED)
 
 
+def test_training_data_in_a_store_that_throttles_is_no_bad_data(
+    put: Put, fault_proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = put("mnist.npz", b"not asked for its sense")
+    monkeypatch.setitem(object_access.RETRIES, "max_retries", 0)
+    fault_proxy.faults.append(Fault("slow_down", "GET", "mnist.npz"))
+    with pytest.raises(
+        Throttled, match=f"^--dataset {url.rpartition('/')[0]}: the store has been throttling us"
+    ):
+        local_file(url)
+    assert Path(local_file(url)).read_bytes() == b"not asked for its sense"
+
+
 def test_a_full_scratch_disk_is_named_and_a_half_fetched_model_not_used(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
