@@ -89,7 +89,7 @@ def generate(
         str,
         typer.Option(
             metavar="RULE",
-            help="balanced, uniform, classes as in 0,1, shares as in 0=0.5,7=0.5, or file:PATH, one label a row.",
+            help="balanced, uniform, classes as in 0,1, weights as in 0=1,7=3, or file:PATH, one label a row.",
         ),
     ] = "balanced",
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, metavar="N", help="Seed of the data set.")] = 0,

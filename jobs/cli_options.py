@@ -52,7 +52,7 @@ MaxFailures = Annotated[
         min=0,
         max=1000,
         metavar="N",
-        help="Times the training goes on from a checkpoint after a worker is lost.",
+        help="Times the training begins again at a checkpoint. Nodes that go do not count where it came on meanwhile.",
     ),
 ]
 Resources = Annotated[

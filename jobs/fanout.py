@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ganmodel.errors import ClusterError, GangenError
 from jobs.crew import Crew, Worker
 from jobs.fleet import dead_nodes
+from jobs.foreign import error_text, first_line
 from jobs.losses import POLICIES, Cause, Losses, classify, node_of
 from jobs.manifest import ShardRecord
 from jobs.node_watch import NodeWatch
@@ -181,13 +182,12 @@ class Fanout:
         if POLICIES[kind].ends or (task is None and isinstance(cause, GangenError)):
             raise cause from err
         if task is None:
-            raise GangenError(f"a worker could not start: {type(cause).__name__}: {cause}") from err
+            raise GangenError(f"a worker could not start: {error_text(cause)}") from err
         if POLICIES[kind].again:
             self._lose(worker, cause)  # It is there, and no longer fit for anything.
             return
         worker.given.remove(task)
-        is_ours = isinstance(cause, GangenError)
-        self._leave_aside(worker, task, str(cause) if is_ours else f"{type(cause).__name__}: {cause}")
+        self._leave_aside(worker, task, error_text(cause))
 
     def _put_off(self, worker: Worker, task: ShardTask | None, cause: Exception) -> None:
         """Make a shard, or start a worker, later that the storage had no patience for; give up where it never has."""
@@ -211,7 +211,7 @@ class Fanout:
         self._idle_losses += kind is not Cause.PREEMPTED and not (worker.given and self._is_any_done)
         log.warning("a worker was lost (%s: %s); its shards are done again", kind.value, type(err).__name__)
         if self._idle_losses > max(MIN_IDLE_LOSSES, 2 * len(self._crew.workers)):
-            reason = str(err).splitlines()[0]
+            reason = first_line(err)
             raise ClusterError(
                 f"{self._idle_losses} workers in a row were lost before they finished a shard ({reason}); "
                 "see Ray's logs, and check the memory a worker has (it needs about 1 GB)"

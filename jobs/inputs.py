@@ -77,6 +77,7 @@ def load_training_set(source: str) -> TrainingSet:
 
     Raises:
         DataError: as there, or it cannot be fetched.
+        Throttled: the store asks for patience for too long; another try may go better.
     """
     return _load(source, data.load_training_set)
 
@@ -86,6 +87,7 @@ def load_test_set(source: str) -> TrainingSet:
 
     Raises:
         DataError: as there, or there is no test split.
+        Throttled: as `load_training_set`.
     """
     return _load(source, data.load_test_set)
 

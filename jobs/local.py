@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import ClusterError
+from jobs.foreign import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,7 +77,7 @@ def local_ray(placement: Placement) -> Callable[[], AbstractContextManager[None]
                 ray.shutdown()
                 from jobs.progress import say  # not above: a cluster may lack Rich
 
-                reason = (str(err).splitlines() or [type(err).__name__])[0]
+                reason = first_line(err)
                 say(f"a local Ray did not start, attempt {attempt + 1} of {START_ATTEMPTS}: {reason}")
                 if attempt + 1 == START_ATTEMPTS:
                     raise ClusterError(
@@ -130,7 +131,7 @@ def surrounding_ray() -> Iterator[None]:
         with _neutral_folder():
             ray.init(address="auto", logging_level=logging.ERROR, log_to_driver=False)
     except (OSError, ValueError, AuthenticationError) as err:
-        reason = (str(err).strip().splitlines() or [type(err).__name__])[0]
+        reason = first_line(err)
         raise ClusterError(
             f"--address auto: no Ray cluster around this process lets us in ({reason}); give the URL of a "
             "dashboard, or local for a Ray of our own"

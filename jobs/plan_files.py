@@ -73,7 +73,10 @@ def latest_spec(storage: Storage) -> DatasetSpec | None:
 def changed_fields(old: DatasetSpec, new: DatasetSpec) -> list[str]:
     """Return one phrase for each field in which two specs differ."""
     theirs, mine = old.model_dump(mode="json"), new.model_dump(mode="json")
-    return [f"{k}: {_short(theirs[k])} there, {_short(mine[k])} asked" for k in mine if mine[k] != theirs[k]]
+    differ = [k for k in mine if mine[k] != theirs[k]]
+    if "labels" in differ and "label_parts" in differ:
+        differ.remove("label_parts")  # What is in a file, and that there is one: one change.
+    return [f"{k}: {_short(theirs[k])} there, {_short(mine[k])} asked" for k in differ]
 
 
 def check_plan(storage: Storage, plan: Plan) -> None:
@@ -151,5 +154,7 @@ def write_plan(storage: Storage, plan: Plan) -> None:
 
 
 def _short(value: Any) -> str:
-    text = ",".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        value = ",".join(str(part["sha256"] if isinstance(part, dict) else part) for part in value) or "none"
+    text = str(value)
     return text if len(text) <= 24 else f"{text[:12]}..."

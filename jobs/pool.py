@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import ClusterError, GangenError
 from jobs.fleet import dead_nodes
+from jobs.foreign import error_text, first_line
 from jobs.journal import job_around, loss_counter
 from jobs.losses import OF_THE_NODE, POLICIES, Losses, classify, node_of
 from jobs.node_watch import NodeWatch
+from jobs.preflight import check_alike
 from jobs.progress import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from jobs.losses import Cause
     from jobs.progress import Note
 
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-"""Workers a part may take down before the job is given up; those that went with their node are not counted."""
+"""Workers a part may take down before the job is given up; those that went with their node do not count."""
 
 POLL_S = 1.0
 """Seconds between looks at how far the parts are."""
@@ -35,7 +38,7 @@ ROOM_NOTICE_S = 120.0
 
 
 class Pool:
-    """Runs parts on actors that have `run(part)` and `note()`.
+    """Runs parts on actors that have `run(part)`, `note()` and `whereabouts()`.
 
     Args:
         start: starts an actor.
@@ -61,7 +64,10 @@ class Pool:
         self._on_note = on_note
         self._waiting: deque[Any] = deque()
         self._in_flight: dict[Any, tuple[Any, Any]] = {}
-        self._attempts: dict[Any, int] = {}
+        self._lost: dict[Any, list[tuple[Cause, str]]] = {}
+        self._places: dict[Any, Any] = {}
+        self._nodes: dict[Any, str] = {}
+        self._versions: dict[str, str] = {}
         self._asked: dict[Any, Any] = {}
 
     def run(self, parts: Sequence[Any]) -> None:
@@ -69,11 +75,13 @@ class Pool:
 
         Raises:
             GangenError: what a part found wrong.
-            ClusterError: a part took down `MAX_ATTEMPTS` workers, or the node that we are on has died.
+            ClusterError: a part took down `MAX_ATTEMPTS` workers, the nodes are not alike, or the one that we are on
+                has died.
         """
         import ray
 
-        node, self._counter, self._job = NodeWatch(), loss_counter(), job_around() or "local"
+        node = NodeWatch()
+        self._counter = loss_counter()
         self._waiting.extend(parts)
         began = time.monotonic()
         for _ in range(min(self._size, len(parts))):
@@ -82,6 +90,7 @@ class Pool:
         try:
             while self._in_flight:
                 done, _ = ray.wait(list(self._in_flight), num_returns=1, timeout=POLL_S)
+                self._meet()
                 for ref in done:
                     self._collect(ref)
                 node.check()
@@ -101,6 +110,8 @@ class Pool:
         if self._waiting:
             part = self._waiting.popleft()
             self._in_flight[worker.run.remote(part)] = (worker, part)
+            if worker not in self._nodes and worker not in self._places:
+                self._places[worker] = worker.whereabouts.remote()
         else:
             ray.kill(worker)
 
@@ -117,7 +128,7 @@ class Pool:
                 return
             if isinstance(err.cause, GangenError):
                 raise err.cause from err
-            raise GangenError(f"{_name(part)} failed: {type(err.cause).__name__}: {err.cause}") from err
+            raise GangenError(f"{_name(part)} failed: {error_text(err.cause)}") from err
         except RayError as err:
             self._lose(worker, part, err)
         else:
@@ -127,17 +138,18 @@ class Pool:
     def _lose(self, worker: Any, part: Any, err: Exception) -> None:
         import ray
 
-        kind = classify(err)
-        self.losses.add(kind, node_of(err))
-        self._counter.inc(1, {"job": self._job, "cause": kind.value})
-        self._attempts[part] = self._attempts.get(part, 0) + (kind not in OF_THE_NODE)
-        reason = (str(err).splitlines() or [type(err).__name__])[0]
-        if self._attempts[part] >= MAX_ATTEMPTS:
+        kind, node = classify(err), node_of(err) or self._nodes.get(worker, "")
+        self.losses.add(kind, node)
+        self._counter.inc(1, {"job": job_around() or "local", "cause": kind.value})
+        lost = self._lost.setdefault(part, [])
+        lost.append((kind, node))
+        dead = dead_nodes()
+        if sum(kind not in OF_THE_NODE and node not in dead for kind, node in lost) >= MAX_ATTEMPTS:
             if isinstance(err, GangenError):  # The storage says it better.
                 raise err
             raise ClusterError(
-                f"{_name(part)} took down {MAX_ATTEMPTS} workers ({reason}); see Ray's logs, and check the memory a "
-                "worker has (it needs about 2 GB)"
+                f"{_name(part)} took down {MAX_ATTEMPTS} workers ({first_line(err)}); see Ray's logs, and check the "
+                "memory a worker has (it needs about 2 GB)"
             ) from err
         log.warning(
             "a worker was lost (%s: %s); %s is done again", kind.value, type(err).__name__, _name(part)
@@ -145,6 +157,22 @@ class Pool:
         ray.kill(worker)
         self._waiting.appendleft(part)
         self._feed(self._start())
+
+    def _meet(self) -> None:
+        """Learn where the workers are that have come to answer, and that they are alike."""
+        import ray
+
+        for worker, ref in list(self._places.items()):
+            if not ray.wait([ref], timeout=0)[0]:
+                continue
+            del self._places[worker]
+            try:
+                place = ray.get(ref)
+            except ray.exceptions.RayError:
+                continue  # A dying worker: its own part says so.
+            self._nodes[worker] = place["node"]
+            self._versions = self._versions or place["versions"]
+            check_alike(self._versions, place["versions"])
 
     def _ask(self) -> bool:
         """Pass on what the workers are at, those that answer; return whether any does."""

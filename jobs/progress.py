@@ -63,7 +63,8 @@ class Reporter:
     def __init__(self, verb: str, unit: str, total: int, done: int = 0) -> None:
         self._unit, self._verb, self._total = unit, verb, total
         self._first, self._done = done, done
-        self._began = self._last_line = time.monotonic()
+        self._began = time.monotonic()
+        self._last_line: float | None = None
         self._console = Console(stderr=True, highlight=False)
         self._bar: Progress | None = None
         if self._console.is_terminal:
@@ -105,9 +106,15 @@ class Reporter:
         self._done = done
         if self._bar:
             self._bar.update(self._task, completed=done, note=note, rate=rate)
-        elif time.monotonic() - self._last_line >= LINE_EVERY_S or done == self._total:
+        elif self._is_line_due(note):
             self._last_line = time.monotonic()
             self._print_line(note, rate)
+
+    def _is_line_due(self, note: str) -> bool:
+        """Tell whether a log gets a line: the first that has something to say, one every `LINE_EVERY_S`, the last."""
+        if self._done == self._total or (note and self._last_line is None):
+            return True
+        return time.monotonic() - (self._last_line or self._began) >= LINE_EVERY_S
 
     def _print_line(self, note: str, rate: float) -> None:
         seconds = time.monotonic() - self._began

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,9 @@ def open_dataset(path: str) -> Manifest:
             ) from err
         is_begun = manifest is None and storage.read(PLAN_FILE) is not None
     if is_begun:
-        raise DataError(f"--data {path}: is not finished; run the command that began it again")
+        raise DataError(
+            f"--data {path}: is not finished; `gangen status {shlex.quote(path)}` names the command that finishes it"
+        )
     if manifest is None:
         raise DataError(
             f"--data {path}: there is no {MANIFEST_FILE}; give a folder or URL that `gangen generate` wrote"

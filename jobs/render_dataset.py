@@ -8,6 +8,7 @@ from typing import Any
 from jobs.faults import Fault
 from jobs.losses import losses_text
 from jobs.render import size_text
+from jobs.status import NOT_MADE
 
 MAX_FAULTS = 20
 """Faults that are printed; `--json` has them all."""
@@ -64,13 +65,26 @@ def status_text(facts: dict[str, Any]) -> str:
     if facts["rows_per_core_s"]:
         lines.append(f"  rate      {facts['rows_per_core_s']:,.0f} rows/s a worker")
     lines += _run_lines(facts)
-    lines += [
-        f"  missing   shard {entry['shard']} (rows {entry['first_row']:,} and on): {entry['why']}"
-        for entry in facts["missing"]
-    ]
-    if facts["missing_shards"] > len(facts["missing"]):
-        lines.append(f"  missing   and {facts['missing_shards'] - len(facts['missing']):,} more")
+    lines += _missing_lines(facts)
     return "\n".join([*lines, f"next: {facts['next']}"])
+
+
+def _missing_lines(facts: dict[str, Any]) -> list[str]:
+    """Return a line for each shard that something befell, and one for those whose turn has not come."""
+    befallen = [entry for entry in facts["missing"] if entry["why"] != NOT_MADE]
+    lines = [
+        f"  missing   shard {entry['shard']} (rows {entry['first_row']:,} and on): {entry['why']}"
+        for entry in befallen
+    ]
+    rest = facts["missing_shards"] - len(befallen)
+    if len(befallen) < len(facts["missing"]):
+        first = facts["missing"][len(befallen)]
+        lines.append(
+            f"  missing   {rest:,} shards {NOT_MADE}, the first {first['shard']} (rows {first['first_row']:,} and on)"
+        )
+    elif rest:
+        lines.append(f"  missing   and {rest:,} more")
+    return lines
 
 
 def _run_lines(facts: dict[str, Any]) -> list[str]:

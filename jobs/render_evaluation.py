@@ -31,10 +31,9 @@ TITLES = {
 }
 
 
-def evaluation_facts(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the evaluation as JSON can carry it: a figure that is not a number becomes null."""
-    facts: dict[str, Any] = json.loads(evaluation.model_dump_json())
-    return facts
+def evaluation_facts(findings: Findings) -> dict[str, Any]:
+    """Return the evaluation, and what was lost on the way, as JSON can carry it: what is not a number becomes null."""
+    return {**json.loads(findings.evaluation.model_dump_json()), "losses": findings.losses}
 
 
 def quality_figures(evaluation: Evaluation) -> dict[str, QualityFigure]:

@@ -52,7 +52,7 @@ def write_report(folder: Path, findings: Findings, command: str) -> None:
         command: what asks for the same evaluation again.
     """
     with replace_on_success(folder / JSON_FILE) as temporary:
-        temporary.write_text(json.dumps(evaluation_facts(findings.evaluation)) + "\n")
+        temporary.write_text(json.dumps(evaluation_facts(findings)) + "\n")
     with replace_on_success(folder / PAGE_FILE) as temporary:
         temporary.write_text(render_page(findings, command), encoding="utf-8")
 

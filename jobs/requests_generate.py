@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, cast, get_args
 
 from ganmodel.config import DrawPrecision
-from ganmodel.errors import SpecError
+from ganmodel.errors import CommitConflict, SpecError
 from ganmodel.label_file import PREFIX, LabelPart, label_parts
 from ganmodel.labels import parse_labels
 from ganmodel.latents import BLOCK_ROWS
@@ -186,7 +186,7 @@ def _check_extension(old: DatasetSpec, dataset: DatasetSpec, out: str) -> None:
     generation = len(old.extended_at)
     changed = changed_fields(old, dataset.before_extension(generation))
     if changed:
-        raise SpecError(
+        raise CommitConflict(
             f"--extend: the data set in {out} is another ({'; '.join(changed)}); give the command that made it, with "
             "a larger --count"
         )

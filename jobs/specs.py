@@ -109,7 +109,8 @@ class TrainSpec(FrozenModel):
         placement: Ray workers, spread over the nodes; at least one, each with whole GPUs.
         resume: see `ganmodel.trainer.TrainOptions`.
         checkpoint_every_steps: see there.
-        max_failures: how often a group that has lost a worker begins again at its last checkpoint.
+        max_failures: how often a group that has lost a worker begins again at its last checkpoint; see
+            `jobs.setbacks` for what counts.
     """
 
     source: str

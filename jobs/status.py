@@ -28,6 +28,9 @@ MAX_LISTED = 20
 MAX_NAMED = 3
 """Files that are named in one line; the rest is counted."""
 
+NOT_MADE = "not made yet"
+"""Why most shards are missing that are."""
+
 UNKNOWN_MODEL = "MODEL"
 """What stands in a command for a model's folder that nobody wrote down."""
 
@@ -37,9 +40,9 @@ def status(storage: Storage) -> dict[str, Any]:
 
     Returns:
         JSON values: `status` (`finished`, `damaged` where files of a finished one are gone or its manifest cannot be
-        read, or `unfinished`), counts planned and done, `missing` (one entry a shard: number, rows, reason),
-        `unreadable` (the manifest, where that is so), `last_run` (what it did and lost), and `next`, the command that
-        continues.
+        read, or `unfinished`), counts planned and done, `missing` (number, rows and reason of up to `MAX_LISTED`
+        shards, those not made yet last), `unreadable` (the manifest, where that is so), `last_run` (what it did and
+        lost), and `next`, the command that continues.
 
     Raises:
         DataError: nothing was ever begun there.
@@ -86,7 +89,7 @@ def status(storage: Storage) -> dict[str, Any]:
         "size_bytes": _size_bytes(spec, records.values()),
         "rows_per_core_s": _rate(records.values()),
         "missing_shards": len(missing),
-        "missing": missing[:MAX_LISTED],
+        "missing": sorted(missing, key=lambda entry: entry["why"] == NOT_MADE)[:MAX_LISTED],
         "plan_digest": plan.digest,
         "rows_digest": manifest.rows_digest if manifest else None,
         "unreadable": unreadable,
@@ -115,7 +118,7 @@ def _why(index: int, sizes: dict[str, int], notes: RunNotes | None, *, is_finish
         return f"the last run left it aside: {notes.failures[index]}"
     if commit_name(index) in sizes:
         return "its record does not fit its files"
-    return "not made yet"
+    return NOT_MADE
 
 
 def _size_bytes(spec: DatasetSpec, records: Iterable[ShardRecord]) -> dict[str, int]:

@@ -106,12 +106,12 @@ def run_generate(spec: GenerateSpec, options: RunOptions) -> None:
     plan = Plan(spec.dataset)
     address = options.cluster()
     storage = open_storage(spec.out)
+    with target_errors(spec.out):
+        check_plan(storage, plan)
     if options.dry_run:
         facts = render.plan_facts(spec, plan, read_model(local_model(spec.model)).generator.latent_dim)
         print_result(facts, render.plan_text(facts), options)
         return
-    with target_errors(spec.out):
-        check_plan(storage, plan)
     if address is None:
         from jobs.driver import generate
 

@@ -67,8 +67,7 @@ def run_evaluate(spec: EvaluateSpec, report: str | None, record: bool, options: 
         write_report(folder, findings, command)
     page = None if folder is None else str(folder / PAGE_FILE)
     text = render.evaluation_text(findings, page, f"{command} --report reports/{spec.subject.name}")
-    facts = render.evaluation_facts(findings.evaluation) | {"losses": findings.losses}
-    print_result(facts, text, options)
+    print_result(render.evaluation_facts(findings), text, options)
 
 
 def _check_record(spec: EvaluateSpec, options: RunOptions) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import ray
 
 from ganmodel.device import choose_precision, configure_tensorflow, cpu_flags
+from jobs.foreign import in_words
 from jobs.preflight import versions_here
 from jobs.progress import Note
 from jobs.specs import EvaluateSpec, ExtractorsSpec, GenerateSpec, TrainSpec
@@ -39,6 +40,7 @@ class GenerateWorker:
         self._maker: Any = None
         self._plan: Any = None
 
+    @in_words
     def load(self) -> dict[str, Any]:
         """Get ready; return where: see `_whereabouts`, and `on_gpu`."""
         # Not in __init__: there, an error in the model would come back as a dead actor.
@@ -57,6 +59,7 @@ class GenerateWorker:
         self._maker = ShardMaker(self._plan, open_storage(self._spec.out), source)
         return _whereabouts() | {"on_gpu": False}
 
+    @in_words
     def make(self, index: int) -> str:
         """Make shard `index` and return its commit record as JSON."""
         record: ShardRecord = self._maker.make(self._plan.task(index))
@@ -71,16 +74,19 @@ class DrawWorker:
         self._spec = GenerateSpec.model_validate_json(spec_json)
         self._source: Any = None
 
+    @in_words
     def load(self) -> dict[str, Any]:
         """Load TensorFlow and the model, compile the graph; return where: see `_whereabouts`, and `on_gpu`."""
         self._source = _drawn_blocks(self._spec, use_gpus=True)
         return _whereabouts() | {"on_gpu": self.device()["device"].startswith("GPU")}
 
+    @in_words
     def device(self) -> dict[str, str]:
         """Return what the pixels are computed with."""
         facts: dict[str, str] = self._source.device(None)
         return facts
 
+    @in_words
     def draw(self, first_row: int, num_rows: int) -> Any:
         """Return images [num_rows, 28, 28] uint8 and labels [num_rows] int32 of a block.
 
@@ -131,6 +137,7 @@ class EvaluateWorker:
         self._measurer: Any = None
         self._note = Note()
 
+    @in_words
     def run(self, part: Part) -> Any:
         """Do a part and return what `jobs.measure.Measurer.measure` does."""
         from jobs.measure import Measurer
@@ -145,6 +152,10 @@ class EvaluateWorker:
         """Return how far the part at work is."""
         return self._note
 
+    def whereabouts(self) -> dict[str, Any]:
+        """Return where this worker is, see `_whereabouts`."""
+        return _whereabouts()
+
 
 @ray.remote(max_restarts=0, max_concurrency=2)
 class ExtractorsWorker:
@@ -154,6 +165,7 @@ class ExtractorsWorker:
         self._spec = ExtractorsSpec.model_validate_json(spec_json)
         self._note = Note()
 
+    @in_words
     def run(self, part: None) -> Any:
         """Train and write both extractors; return what `extractors.json` says."""
         del part
@@ -164,6 +176,10 @@ class ExtractorsWorker:
     def note(self) -> Note:
         """Return how far the training is."""
         return self._note
+
+    def whereabouts(self) -> dict[str, Any]:
+        """Return where this worker is, see `_whereabouts`."""
+        return _whereabouts()
 
 
 class Beginning(NamedTuple):
@@ -199,10 +215,12 @@ class TrainWorker:
         """Return where this worker is, see `_whereabouts`."""
         return _whereabouts()
 
+    @in_words
     def seen_gpus(self) -> int:
         """Return how many GPUs TensorFlow sees; 0 where Ray has given this worker none."""
         return len(configure_tensorflow().config.list_physical_devices("GPU")) if ray.get_gpu_ids() else 0
 
+    @in_words
     def beginning(self, resume: Resume, use_gpus: bool) -> Beginning:
         """Return how this worker would begin; a run that goes on keeps its precision, whatever the device."""
         from ganmodel.checkpoint import CheckpointStore
@@ -213,6 +231,7 @@ class TrainWorker:
         chosen = choose_precision(has_gpu=use_gpus, flags=cpu_flags())
         return Beginning(step, old.precision if old else chosen, use_gpus)
 
+    @in_words
     def train(self, tf_config: dict[str, Any] | None, resume: Resume, beginning: Beginning) -> dict[str, Any]:
         """Train until done or asked to stop.
 

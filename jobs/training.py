@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganmodel.errors import ClusterError
 from jobs.fleet import alive_nodes, spreading, unseen_gpus
 from jobs.journal import job_around
-from jobs.losses import Losses, losses_text
 from jobs.preflight import check_alike
 from jobs.progress import say
+from jobs.setbacks import Account, Setback
 from jobs.train_journal import TrainJournal
-from jobs.training_watch import Setback, Watch, result_of
+from jobs.training_watch import Watch, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,8 +27,6 @@ ROOM_NOTICE_S = 60
 
 END_TIMEOUT_S = 30.0
 """Seconds a worker's process has to end when it is killed."""
-
-NOT_COUNTED = "which does not count: a node went, and a checkpoint had been written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,41 +59,31 @@ def train(spec: TrainSpec, connect: Callable[[], AbstractContextManager[None]]) 
         ClusterError: more was lost than `max_failures`, or the nodes are not alike.
         GangenError: what the training itself found wrong.
     """
-    losses, num_failures, resume = Losses(), 0, spec.resume
+    resume, attempt = spec.resume, 0
     with connect():
+        account = Account(spec.max_failures)
         journal = TrainJournal(spec.model_dir, job_around() or spec.job_id())
         gpus = _gpus(spec, alive_nodes())
         say(f"training on {spec.workers} worker(s), " + (f"{gpus} GPU(s) each" if gpus else "CPU only"))
-        try:
-            for attempt in count():
+        with journal.ending(account):
+            while True:
+                group = _start(spec, gpus, attempt)
                 try:
-                    return {**_attempt(spec, gpus, resume, journal, attempt), "losses": losses.counts()}
+                    result = _attempt(spec, gpus, resume, group, account, journal)
+                    account.settle()
+                    return result | {"losses": account.losses()}
                 except Setback as setback:
-                    losses.add(setback.cause, setback.node)
-                    num_failures += setback.counts
-                    if num_failures > spec.max_failures:
-                        raise ClusterError(
-                            f"{setback}; {losses_text(losses.counts())} in all, --max-failures {spec.max_failures}; "
-                            "the same command resumes from its checkpoint"
-                        ) from setback
-                    account = (
-                        f"{num_failures} of {spec.max_failures} times" if setback.counts else NOT_COUNTED
-                    )
-                    say(f"{setback}: beginning again at the last checkpoint, {account}")
-                    resume = "auto" if setback.has_begun else resume
-        finally:
-            journal.event("training ended", step=journal.step, losses=losses.counts())
-    raise AssertionError("no attempt ended")
+                    say(f"{setback}: beginning again at the last checkpoint, {account.add(setback)}")
+                    resume, attempt = "auto" if setback.has_begun else resume, attempt + 1
 
 
 def _attempt(
-    spec: TrainSpec, gpus: int, resume: Resume, journal: TrainJournal, attempt: int
+    spec: TrainSpec, gpus: int, resume: Resume, group: Group, account: Account, journal: TrainJournal
 ) -> dict[str, Any]:
     """Train until the end, a request to stop, or a setback; leave no worker behind."""
     import ray
     from ray.util.placement_group import remove_placement_group
 
-    group = _start(spec, gpus, attempt)
     refs: list[Any] = []
     nodes: list[str] = []
     try:
@@ -108,16 +94,17 @@ def _attempt(
         beginning = result_of(
             group.workers[0].beginning.remote(resume, _sees_gpus(spec, gpus, group.workers))
         )
-        journal.event("training began", step=beginning.step, workers=group.names, nodes=nodes)
+        account.begins(beginning.step)
+        journal.began(beginning.step, workers=group.names, nodes=nodes)
         refs += [
             worker.train.remote(config, resume, beginning)
             for worker, config in zip(group.workers, configs, strict=True)
         ]
-        return Watch(group.workers, refs, spec, beginning.step, journal).until_done()
+        return Watch(group.workers, refs, spec.batch_size, journal).until_done()
     except Setback as setback:
-        setback.settle(nodes)
-        lost = refs.index(setback.ref) if setback.ref in refs else 0
-        journal.lost(setback.cause, worker=group.names[lost], step=journal.step, reason=setback.reason)
+        setback.nodes = nodes
+        lost = group.names[refs.index(setback.ref)] if setback.ref in refs else None
+        journal.lost(setback.cause, worker=lost, reason=setback.reason)
         raise
     finally:
         for worker in group.workers:

@@ -6,61 +6,20 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ganmodel.errors import ClusterError, GangenError, Interrupted
-from jobs.fleet import dead_nodes
-from jobs.losses import OF_THE_NODE, POLICIES, Cause, classify, node_of
+from jobs.foreign import error_text
+from jobs.losses import POLICIES, classify
 from jobs.node_watch import NodeWatch
 from jobs.progress import Reporter, say
+from jobs.setbacks import LOSS_NOTICE_S, Setback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from jobs.specs import TrainSpec
     from jobs.train_journal import TrainJournal
 
 POLL_S = 0.5
 """Seconds between looks at how far the training is."""
 
-LOSS_NOTICE_S = 90.0
-"""Seconds in which Ray notices that a node is gone, and more: a host that is silent it gives up after 65."""
-
 STOP_TIMEOUT_S = 120.0
 """Seconds a worker gets to end its step and write a checkpoint."""
-
-
-class Setback(ClusterError):
-    """What ends the work of a group, while another may go on from the last checkpoint.
-
-    Args:
-        err: what Ray says of it, or a worker raised.
-        ref: the answer of a worker that it stood in the place of.
-
-    Attributes:
-        cause: what the group was lost to.
-        node: id of the node that died, empty where none did.
-        reason: in Ray's or the worker's words, one line.
-        has_begun: steps had been taken, and what --fresh was to clear is cleared.
-        has_saved: the group had written a checkpoint.
-    """
-
-    def __init__(self, err: Exception, ref: Any = None) -> None:
-        self.cause, self.node, self.ref = classify(err), node_of(err), ref
-        self.reason = (str(err).splitlines() or [type(err).__name__])[0]
-        self.has_begun = self.has_saved = False
-        super().__init__(self.reason)
-
-    def __str__(self) -> str:
-        """Return one line for people."""
-        return f"the training lost its workers ({self.cause.value}: {self.reason})"
-
-    @property
-    def counts(self) -> bool:
-        """Whether it is one of the failures that are limited; a node's end is not, where the work came on meanwhile."""
-        return self.cause not in OF_THE_NODE or not self.has_saved
-
-    def settle(self, nodes: Iterable[str]) -> None:
-        """Take a worker for lost with its node where one of the group's is dead by now."""
-        if self.cause is Cause.WORKER_LOST and (gone := dead_nodes().intersection(nodes)):
-            self.cause, self.node = Cause.NODE_LOST, min(gone)
 
 
 class WorkerFailed(GangenError):
@@ -85,7 +44,7 @@ def result_of(ref: Any) -> Any:
             raise Setback(err.cause, ref) from err
         if isinstance(err.cause, GangenError):
             raise err.cause from err
-        raise WorkerFailed(f"the training failed: {type(err.cause).__name__}: {err.cause}") from err
+        raise WorkerFailed(f"the training failed: {error_text(err.cause)}") from err
     except RayError as err:
         raise Setback(err, ref) from err
 
@@ -96,18 +55,14 @@ class Watch:
     Args:
         workers: the chief first.
         refs: the answers they will give when they are done.
-        spec: the job.
-        first_step: of the checkpoint they began at.
+        batch_size: images a step.
         journal: told how far they are.
     """
 
-    def __init__(
-        self, workers: list[Any], refs: list[Any], spec: TrainSpec, first_step: int, journal: TrainJournal
-    ) -> None:
+    def __init__(self, workers: list[Any], refs: list[Any], batch_size: int, journal: TrainJournal) -> None:
         self._workers = workers
         self._refs = refs
-        self._spec = spec
-        self._first_step = self._step = first_step
+        self._batch_size = batch_size
         self._journal = journal
         self._reporter: Reporter | None = None
 
@@ -126,13 +81,12 @@ class Watch:
             self._wait()
             result: dict[str, Any] = result_of(self._refs[0])
         except Setback as setback:
-            every = self._spec.checkpoint_every_steps
             setback.has_begun = self._reporter is not None
-            setback.has_saved = self._step // every > self._first_step // every
             raise
         finally:
             if self._reporter:
                 self._reporter.__exit__(None, None, None)
+        self._journal.reached(result["step"])
         if result["status"] == "stopped":
             raise Interrupted(
                 f"interrupted at step {result['step']:,}; a checkpoint was written, the same command resumes"
@@ -172,7 +126,6 @@ class Watch:
             return  # A busy or dying worker: its own result says which.
         if progress is None:
             return
-        self._step = progress["step"]
         self._journal.progress(progress)
         if self._reporter is None:
             self._reporter = Reporter("training", "steps", progress["steps"], progress["step"]).__enter__()
@@ -180,7 +133,7 @@ class Watch:
         note = (
             f"{progress['images_per_s']:,.0f} images/s  d {metrics['d_loss']:.3f}  g {metrics['g_loss']:.3f}"
         )
-        rate = progress["images_per_s"] / self._spec.batch_size
+        rate = progress["images_per_s"] / self._batch_size
         self._reporter.update(progress["step"], note=note, rate=rate)
 
 

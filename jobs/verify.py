@@ -93,7 +93,8 @@ def finished_manifest(storage: Storage) -> Manifest:
     manifest = read_manifest(storage, check_files=False)
     if manifest is None and storage.read(PLAN_FILE):
         raise DataError(
-            f"{storage.url}: is not finished; `gangen status {shlex.quote(storage.url)}` says how it is finished"
+            f"{storage.url}: is not finished; `gangen status {shlex.quote(storage.url)}` names the command that "
+            "finishes it"
         )
     if manifest is None:
         raise DataError(f"{storage.url}: holds no data set; give a folder that `gangen generate` wrote")

@@ -114,6 +114,10 @@ def test_a_worker_is_lost_and_the_curve_has_no_gap(
     if lose is lose_a_process:
         assert codes == [0], f"the job did not restart its workers by itself: {log.read_text()}"
         assert "beginning again at the last checkpoint, 1 of 3 times" in log.read_text()
+    else:
+        told = [json.loads(line)["event"] for line in (folder / "events.jsonl").read_text().splitlines()]
+        assert {"node lost", "worker lost"} & set(told)
+        assert "lost      1 node lost: gone on from the last checkpoint" in log.read_text()
     while codes[-1] == LOST and len(codes) < MAX_RUNS:
         assert "the same command resumes from its checkpoint" in log.read_text()
         codes.append(hosts.client.start_gangen(*command, log=log).wait(timeout=RUN_S))

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jobs.cli import main
+from jobs.cli import script
 from jobs.local_storage import LocalStorage
 from jobs.object_storage import ObjectStorage
 
@@ -36,4 +36,4 @@ if __name__ == "__main__":
     place = Path(sys.argv.pop(1))
     hold(LocalStorage, place)
     hold(ObjectStorage, place)
-    main()
+    script()

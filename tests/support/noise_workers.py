@@ -101,13 +101,13 @@ def replace_training() -> None:
 def ray_with(
     hook: str, variables: Mapping[str, str], on_end: Callable[[], None] = lambda: None, **options: Any
 ) -> Callable[[], AbstractContextManager[None]]:
-    """Return the way to a Ray of this process.
+    """Return the way to a Ray with workers of this module's.
 
     Args:
         hook: `replace_sampler` or `replace_training`.
         variables: of the workers' environment.
         on_end: called before this Ray ends.
-        options: of `ray.init`.
+        options: of `ray.init`; without an address, a Ray of this process with two cores.
     """
 
     @contextmanager
@@ -118,8 +118,8 @@ def ray_with(
             "worker_process_setup_hook": f"{__name__}.{hook}",
             "env_vars": {"PYTHONPATH": str(ROOT), **variables},
         }
-        quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
-        ray.init(num_cpus=2, runtime_env=environment, **quiet, **options)
+        own = {} if "address" in options else {"address": "local", "num_cpus": 2, "include_dashboard": False}
+        ray.init(runtime_env=environment, log_to_driver=False, logging_level="ERROR", **own, **options)
         try:
             yield
             on_end()
@@ -129,16 +129,10 @@ def ray_with(
     return connect
 
 
-def untrained_spec(folder: Path, **changes: Any) -> TrainSpec:
+def untrained_spec(folder: Path | str = "/nowhere", **changes: Any) -> TrainSpec:
     """Return a training for workers that do not train."""
-    fields = {
-        "source": "digits",
-        "model_dir": str(folder),
-        "preset": "tiny",
-        "steps": 3,
-        "precision": "float32",
-    }
-    return TrainSpec(**fields | {"batch_size": 20, "learning_rate": 0.001, "gamma": 1.0} | changes)
+    fields = {"source": "digits", "model_dir": str(folder), "preset": "tiny", "steps": 3, "batch_size": 20}
+    return TrainSpec(**fields | {"learning_rate": 0.001, "gamma": 1.0} | changes)
 
 
 def _be_other() -> None:

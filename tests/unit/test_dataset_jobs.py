@@ -214,7 +214,7 @@ def test_extend_takes_the_plan_that_is_there_and_refuses_any_other(tmp_path):
     assert (grown.count, grown.extended_at, grown.shard_rows) == (6500, (4000,), 1000)
     assert typed(tmp_path, extend=True).dataset == typed(tmp_path).dataset
     with pytest.raises(
-        SpecError, match=r"--extend: the data set in .* is another \(seed: 0 there, 1 asked\)"
+        CommitConflict, match=r"--extend: the data set in .* is another \(seed: 0 there, 1 asked\)"
     ):
         typed(tmp_path, count="6500", extend=True, seed=1)
     with pytest.raises(SpecError, match=r"--count: must be above the 4,000 rows of .*, got 3,000"):
@@ -236,7 +236,7 @@ def test_labels_of_a_file_grow_with_it(tmp_path):
     assert Plan(grown.dataset).expected_counts() == {3: 4000, 4: 1000}
     assert grown.labels_file == str(path)
     path.write_text("5\n" * 5000)
-    with pytest.raises(SpecError, match="label_parts"):
+    with pytest.raises(CommitConflict, match="label_parts"):
         typed(tmp_path / "out", labels=f"file:{path}", count="5000", extend=True)
 
 
@@ -279,9 +279,9 @@ def test_status_tells_what_is_missing_and_why(tmp_path):
     facts = status(storage)
     assert (facts["status"], facts["rows_done"], facts["shards_done"]) == ("unfinished", 2000, 2)
     assert [(entry["shard"], entry["why"]) for entry in facts["missing"]] == [
-        (1, "not made yet"),
         (2, "its record does not fit its files"),
         (3, "the last run left it aside: ValueError: bad"),
+        (1, "not made yet"),
     ]
     assert facts["rows_per_core_s"] > 0
     assert "--model MODEL" in facts["next"]

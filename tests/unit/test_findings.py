@@ -39,7 +39,7 @@ def test_what_was_not_measured_stays_away(make_findings) -> None:
 def test_a_figure_that_is_no_number_comes_back_and_is_null_in_json(make_findings) -> None:
     back = from_line(to_line(make_findings(value=math.nan)))
     assert math.isnan(back.evaluation.figures[0].value)
-    assert evaluation_facts(back.evaluation)["figures"][0]["value"] is None
+    assert evaluation_facts(back)["figures"][0]["value"] is None
 
 
 @given(st.lists(st.integers(0, 400), max_size=30))

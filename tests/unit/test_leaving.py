@@ -21,7 +21,11 @@ leave({code})
 @pytest.mark.parametrize("code", [0, 3, 130])
 @pytest.mark.parametrize(
     ("modules", "said"),
-    [({}, "buffered registered\ntaken apart\n"), ({"obstore": None}, "buffered registered\n")],
+    [
+        ({}, "buffered registered\ntaken apart\n"),
+        ({"obstore": None}, "buffered registered\n"),
+        ({"ray": None}, "buffered registered\n"),
+    ],
 )
 def test_a_process_ends_with_its_code_and_what_was_registered_is_done(modules, said, code):
     ended = subprocess.run(

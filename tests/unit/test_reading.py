@@ -75,7 +75,7 @@ def test_a_folder_without_a_manifest_is_no_data_set(tmp_path: Path) -> None:
 def test_a_data_set_that_is_not_finished_says_so(tmp_path: Path) -> None:
     (tmp_path / PLAN_FILE).parent.mkdir()
     (tmp_path / PLAN_FILE).write_text("{}")
-    with pytest.raises(DataError, match="is not finished; run the command that began it again"):
+    with pytest.raises(DataError, match=r"is not finished; `gangen status .*` names the command that"):
         open_dataset(str(tmp_path))
 
 

@@ -93,7 +93,7 @@ def test_the_json_is_the_one_that_the_command_prints(findings, tmp_path) -> None
     write_report(tmp_path, findings, "gangen evaluate")
     assert {path.name for path in tmp_path.iterdir()} == {PAGE_FILE, JSON_FILE}
     facts = json.loads((tmp_path / JSON_FILE).read_text())
-    assert facts == evaluation_facts(findings.evaluation)
+    assert facts == evaluation_facts(findings)
     assert facts["figures"][0]["real"] == 0.07
 
 

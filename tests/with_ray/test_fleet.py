@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,17 @@ from jobs.specs import GenerateSpec, Placement
 from jobs.storage import open_storage
 from jobs.target import Throttled
 from jobs.training import _place
-from tests.support.noise_workers import GPU_VARIABLE, OTHER_VARIABLE, SECONDS_VARIABLE, THROTTLED_VARIABLE
+from tests.support.noise_workers import (
+    GPU_VARIABLE,
+    OTHER_VARIABLE,
+    SECONDS_VARIABLE,
+    THROTTLED_VARIABLE,
+    ray_with,
+)
 from tests.unit.fake_digits import dataset_spec, make_dataset
 
 pytestmark = pytest.mark.ray_local
 
-ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 180
 ANYWHERE = Placement()
 
@@ -72,20 +76,9 @@ def generate(nodes, monkeypatch):
         placement: Placement = ANYWHERE,
         **changes,
     ):
-        @contextmanager
-        def connect():
-            import ray
-
-            variables = {"PYTHONPATH": str(ROOT), SECONDS_VARIABLE: str(block_s), GPU_VARIABLE: gpu}
-            variables |= {THROTTLED_VARIABLE: throttled, OTHER_VARIABLE: other}
-            hook = "tests.support.noise_workers.replace_sampler"
-            environment = {"worker_process_setup_hook": hook, "env_vars": variables}
-            ray.init(nodes.address, runtime_env=environment, log_to_driver=False, logging_level="ERROR")
-            try:
-                yield
-            finally:
-                ray.shutdown()
-
+        variables = {SECONDS_VARIABLE: str(block_s), GPU_VARIABLE: gpu}
+        variables |= {THROTTLED_VARIABLE: throttled, OTHER_VARIABLE: other}
+        connect = ray_with("replace_sampler", variables, address=nodes.address)
         spec = GenerateSpec(dataset=dataset_spec(**changes), model="noise", out=str(out), placement=placement)
         return driver.generate(spec, connect)["manifest"]
 
@@ -228,13 +221,13 @@ def test_a_worker_that_a_throttled_store_does_not_let_start_is_replaced(generate
 
 
 def test_workers_with_other_packages_than_the_first_end_the_run_in_one_line(generate, add_node, tmp_path):
-    plan = {"count": 4000, "shard_rows": 1000, "formats": ("parquet",)}
+    plan = {"count": 60_000, "shard_rows": 1000, "formats": ("parquet",)}
     expected = make_dataset(tmp_path / "expected", **plan)
     add_node(num_cpus=2)
     other = tmp_path / "other"
     other.touch()
     with pytest.raises(ClusterError, match=r"are not alike: .* TensorFlow .*requirements\.lock") as caught:
-        generate(tmp_path / "out", other=str(other), block_s=0.2, **plan)
+        generate(tmp_path / "out", other=str(other), block_s=0.5, **plan)
     assert "TensorFlow 2.17.0" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert files(generate(tmp_path / "out", **plan)) == files(expected)

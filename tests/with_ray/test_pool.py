@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
 
 from ganmodel.errors import ClusterError, DataError, GangenError
 from jobs import pool as pool_module
+from jobs.foreign import in_words
 from jobs.losses import Cause
 from jobs.pool import MAX_ATTEMPTS, Pool
 from jobs.progress import Note
@@ -18,7 +21,11 @@ from jobs.target import Throttled
 pytestmark = pytest.mark.ray_local
 
 
-@ray.remote(num_cpus=0, max_restarts=0)
+def _raise(err: Exception) -> None:
+    raise err
+
+
+@ray.remote(num_cpus=0, max_restarts=0, max_concurrency=2)
 class Stumbler:
     """Takes the first file of a folder away for each part, and comes to grief as its text says."""
 
@@ -30,23 +37,31 @@ class Stumbler:
             kind = told.read_text()
             told.unlink()
             if kind == "die":
+                time.sleep(0.5)  # It has said where it is.
                 os._exit(1)
             errors = {
                 "memory": MemoryError(),
                 "throttled": Throttled("SlowDown"),
                 "data": DataError("bad digits"),
             }
-            raise errors.get(kind) or ZeroDivisionError(kind)
+            in_words(_raise)(errors.get(kind) or ZeroDivisionError(kind))
+        time.sleep(0.3)
         return part.upper()
 
     def note(self) -> Note:
         return Note()
+
+    def whereabouts(self) -> dict[str, Any]:
+        """Return another version of TensorFlow for each worker, where the folder is called so."""
+        version = str(os.getpid()) if self._folder.name == "unlike" else "2.21.0"
+        return {"node": "here", "versions": {"host": "10.0.0.1", "tensorflow": version}}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def connected():
     environment = {"env_vars": {"PYTHONPATH": str(Path(__file__).parents[2])}}
     ray.init(
+        address="local",
         num_cpus=2,
         include_dashboard=False,
         runtime_env=environment,
@@ -89,12 +104,26 @@ def test_a_store_that_never_gets_patient_ends_it_in_its_own_words(run):
         run("throttled", "throttled", "throttled")
 
 
+def test_nodes_that_are_dead_by_then_are_not_held_against_a_part_either(run, monkeypatch):
+    monkeypatch.setattr(pool_module, "dead_nodes", lambda: {"here"})
+    done, pool = run(*["die"] * (MAX_ATTEMPTS + 1))
+    assert done == {"a": "A"}
+    assert pool.losses.counts() == {"node lost": 1}
+
+
+def test_workers_with_other_packages_do_nothing_together(tmp_path):
+    (tmp_path / "unlike").mkdir()
+    pool = Pool(lambda: Stumbler.remote(str(tmp_path / "unlike")), 2, lambda *_: None, lambda _: None)
+    with pytest.raises(ClusterError, match=r"are not alike: 10\.0\.0\.1 has TensorFlow"):
+        pool.run(list("abcdefgh"))
+
+
 def test_nodes_that_go_are_not_held_against_a_part(run, monkeypatch):
     # As Ray says it of a node; here it is of the process.
     monkeypatch.setattr(pool_module, "classify", lambda _: Cause.NODE_LOST)
     done, pool = run(*["die"] * (MAX_ATTEMPTS + 1))
     assert done == {"a": "A"}
-    assert pool.losses.counts() == {"node lost": MAX_ATTEMPTS + 1}
+    assert pool.losses.counts() == {"node lost": 1}, "all were on one"
 
 
 @pytest.mark.parametrize(

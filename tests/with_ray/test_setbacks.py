@@ -29,7 +29,7 @@ def run(tmp_path):
     return run
 
 
-def test_no_memory_and_a_store_without_patience_are_tried_again_and_bad_data_is_not(run, capsys):
+def test_no_memory_and_a_store_without_patience_are_tried_again(run, capsys):
     assert run("memory", "throttled")["losses"] == {"out of memory": 1, "storage throttled": 1}
     told = capsys.readouterr().err
     assert "(out of memory: MemoryError): beginning again at the last checkpoint, 1 of 3 times" in told
