@@ -70,7 +70,7 @@ def main() -> None:
     options = parser.parse_args()
     cores = psutil.cpu_count() or 1
     # Ray Data's own tasks need a slot beside the actors that draw.
-    ray.init(num_cpus=2 * cores, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=2 * cores, include_dashboard=False, log_to_driver=False)
     ray.data.DataContext.get_current().enable_progress_bars = False
     with tempfile.TemporaryDirectory() as ready:
         rows = ray.data.range(options.rows).map_batches(
