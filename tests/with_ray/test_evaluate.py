@@ -104,7 +104,12 @@ def test_a_model_is_measured_in_every_way_and_the_page_and_the_json_tell_the_sam
 
 
 @pytest.mark.parametrize(
-    ("formats", "encoding"), [("parquet", "png"), ("tfrecord", "raw"), ("parquet,tfrecord", "raw")]
+    ("formats", "encoding"),
+    [
+        ("parquet", "png"),
+        pytest.param("tfrecord", "raw", marks=pytest.mark.slow),
+        pytest.param("parquet,tfrecord", "raw", marks=pytest.mark.slow),
+    ],
 )
 def test_a_data_set_of_each_format_is_measured_like_the_model_that_made_it(
     formats: str, encoding: str, model: str, tmp_path: Path

@@ -50,7 +50,7 @@ def differences(one: Path, other: Path) -> Any:
     return np.concatenate([np.abs(mine[name] - theirs[name]).ravel() for name in mine])
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("stop", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT])
 def test_an_interrupted_run_resumes_with_no_step_lost_or_repeated(
     stop: signal.Signals, tmp_path: Path
 ) -> None:
