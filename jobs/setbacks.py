@@ -34,7 +34,8 @@ class Setback(ClusterError):
         has_begun: steps had been taken, and what --fresh was to clear is cleared.
         is_uncertain: Ray cannot reach a worker, and does not say why; it may be the node.
         nodes: ids of those that the group was on.
-        came_on: the next group began at a later step than any before; None while there is none.
+        came_on: the next group that began did so at a later step than any before; None while there is none. A group
+            that is lost before it began has not come on.
     """
 
     def __init__(self, err: BaseException, ref: Any = None) -> None:
@@ -74,6 +75,7 @@ class Account:
         self._dead = dead
         self._setbacks: list[Setback] = []
         self._furthest = -1
+        self._has_begun = False
 
     def begins(self, step: int) -> None:
         """Note the step at which a group begins.
@@ -81,11 +83,11 @@ class Account:
         Raises:
             ClusterError: the group before had not come on, and that is one failure too many.
         """
-        last = self._setbacks[-1] if self._setbacks else None
-        if last and last.came_on is None:
-            last.came_on = step > self._furthest
-            self._check(last)
-        self._furthest = max(self._furthest, step)
+        for setback in self._setbacks:
+            if setback.came_on is None:
+                setback.came_on = step > self._furthest
+                self._check(setback)
+        self._has_begun, self._furthest = True, max(self._furthest, step)
 
     def add(self, setback: Setback) -> str:
         """Note a setback; return what is said of it.
@@ -93,6 +95,9 @@ class Account:
         Raises:
             ClusterError: it is one too many.
         """
+        if not self._has_begun:
+            setback.came_on = False
+        self._has_begun = False
         self._setbacks.append(setback)
         self._check(setback)
         if setback.counts:

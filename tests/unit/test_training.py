@@ -151,6 +151,18 @@ def test_a_node_that_goes_counts_only_where_the_training_did_not_come_on(cause):
     assert account.losses() == {cause.value: 5}
 
 
+def test_groups_that_are_lost_with_their_nodes_before_they_begin_count():
+    account = Account(2, dead=set)
+    account.begins(0)
+    account.add(make_setback(Cause.NODE_LOST))  # It had come on, which the next that begins will show.
+    assert account.add(make_setback(Cause.NODE_LOST)) == "1 of 2 times"
+    account.add(make_setback(Cause.NODE_LOST))
+    account.begins(60)
+    assert account.add(make_setback(Cause.NODE_LOST)).startswith("which does not count")
+    with pytest.raises(ClusterError, match="5 nodes lost in all, --max-failures 2"):
+        account.add(make_setback(Cause.NODE_LOST))
+
+
 def test_a_worker_that_went_with_its_node_is_a_node_lost_once_ray_knows():
     dead: set[str] = set()
     account = Account(0, dead=lambda: dead)
